@@ -1,0 +1,258 @@
+"""The ``dicom`` backend: asks a PACS by DIMSE, as a service class user.
+
+A request becomes one operation on one association. FIND, GET, MOVE and STORE are producers in
+the exchange's nursery: they send items as the PACS gives them and an outcome at the end, or
+they raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar, cast
+
+import trio
+
+from harmony.dimse import contexts
+from harmony.dimse.association import Association
+from harmony.dimse.failures import NotAnswered
+from harmony.dimse.link import Proposal
+from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
+from harmony.dimse.target import Target, Timeouts
+from harmony.envelope import (
+    Completion,
+    Instance,
+    Item,
+    Items,
+    Operation,
+    Outcome,
+    Query,
+    RequestEnvelope,
+    ResponseEnvelope,
+)
+from harmony.errors import HarmonyError, RequestError, Unavailable, UpstreamError
+from harmony.interfaces import Exchange, Probe
+
+T = TypeVar("T")
+
+_QUERIES = "queries"
+_GET = "get"
+_OPERATIONS = frozenset(set(Operation) - {Operation.HTTP})
+_BUFFERED_MATCHES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """``[backends.NAME.options]`` of ``service = "dicom"``; meanings in the schema."""
+
+    aet: str
+    host: str
+    port: int
+    local_aet: str
+    use_tls: bool = False
+    retrieve: Literal["auto", "get"] = "auto"
+    max_associations: int = 4
+    max_waiting: int = 32
+    wait_seconds: float = 5.0
+    keep_associations: int = 2
+    keep_seconds: float = 5.0
+    max_results: int = 10000
+    maximum_pdu: int = 131072
+    max_object_bytes: int = 4294967296
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class DicomBackend:
+    """One PACS. Implements `harmony.interfaces.Backend`."""
+
+    def __init__(self, name: str, options: Options, open_link: OpenLink) -> None:
+        self.name = name
+        self._options = options
+        self._target = Target(
+            aet=options.aet,
+            host=options.host,
+            port=options.port,
+            local_aet=options.local_aet,
+            tls=ssl.create_default_context() if options.use_tls else None,
+            maximum_pdu=options.maximum_pdu,
+            max_object_bytes=options.max_object_bytes,
+            timeouts=options.timeouts,
+        )
+        self._pool = AssociationPool(
+            name,
+            self._target,
+            PoolLimits(
+                max_associations=options.max_associations,
+                max_waiting=options.max_waiting,
+                wait_seconds=options.wait_seconds,
+                keep_associations=options.keep_associations,
+                keep_seconds=options.keep_seconds,
+            ),
+            open_link,
+        )
+
+    @property
+    def peer(self) -> str:
+        """``AET@host:port``, for people."""
+        return str(self._target)
+
+    def usage(self) -> Usage:
+        """Associations and waiting requests at this moment, for metrics."""
+        return self._pool.usage
+
+    def accepts(self, operation: Operation) -> bool:
+        return operation in _OPERATIONS
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        async with self._pool.run():
+            yield
+
+    async def probe(self) -> Probe:
+        started = time.monotonic()
+        try:
+            await self._echo()
+        except HarmonyError as exc:
+            return Probe(False, exc.detail, time.monotonic() - started)
+        return Probe(True, f"{self.peer} answers C-ECHO", time.monotonic() - started)
+
+    async def handle(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
+        """Answer ECHO at once, the others by a producer in ``scope.nursery``.
+
+        Raises:
+            RequestError, UpstreamError, Unavailable: here for ECHO, else through the nursery.
+        """
+        if request.operation is Operation.ECHO:
+            started = time.monotonic()
+            with self._named():
+                await self._echo()
+            seconds = time.monotonic() - started
+            return ResponseEnvelope(
+                items=Items.of(outcome=Outcome(seconds=seconds)), backend=self.name
+            )
+        buffered = _BUFFERED_MATCHES if request.operation is Operation.FIND else 0
+        send, receive = trio.open_memory_channel[Item | Outcome](buffered)
+        scope.nursery.start_soon(self._produce, request, send)
+        return ResponseEnvelope(items=Items(receive), backend=self.name)
+
+    async def _produce(
+        self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
+    ) -> None:
+        with send, self._named():
+            await send.send(await self._run(request, send))
+
+    async def _run(
+        self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
+    ) -> Outcome:
+        if request.operation is Operation.STORE:
+            return await self._store(request, send)
+        query = request.query
+        assert query is not None, f"{request.operation} without a query"
+        match request.operation:
+            case Operation.FIND:
+                return await self._find(query, send)
+            case Operation.GET:
+                return await self._get(query, send)
+            case Operation.MOVE:
+                async with self._pool.borrow(_QUERIES, contexts.for_queries) as association:
+                    return await association.move(query, send.send)
+        raise RequestError(f"backend {self.name} cannot {request.operation}", http_status=501)
+
+    # Operations
+
+    async def _echo(self) -> None:
+        await self._retrying(_QUERIES, contexts.for_queries, Association.echo)
+
+    async def _find(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
+        most = self._options.max_results
+        if query.limit is not None and query.limit > most:
+            raise RequestError(
+                f"limit {query.limit} is more than backend {self.name} allows",
+                code="limit-too-large",
+                hint=f"ask for at most {most} and go on with `offset`",
+            )
+        capped = dataclasses.replace(query, limit=query.limit if query.limit is not None else most)
+        outcome = await self._retrying(
+            _QUERIES, contexts.for_queries, lambda association: association.find(capped, send.send)
+        )
+        if outcome.completion is Completion.LIMITED and query.limit is None:
+            # Nobody asked for a part, so a part must not look like the whole.
+            raise RequestError(
+                f"there are more than {most} matches",
+                code="too-many-results",
+                http_status=413,
+                hint="narrow the query, page through it with `limit` and `offset`, or raise "
+                f"`max_results` of backend {self.name}",
+            )
+        return outcome
+
+    async def _get(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
+        received = 0
+
+        async def count(item: Item) -> None:
+            nonlocal received
+            received += 1
+            await send.send(item)
+
+        outcome = await self._retrying(
+            _GET, contexts.for_get, lambda association: association.get(query, count)
+        )
+        if not received:
+            raise self._nothing(query)
+        return outcome
+
+    async def _store(
+        self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
+    ) -> Outcome:
+        """C-STORE each instance; a new association whenever the open one lacks a context."""
+        body = cast(AsyncIterator[Instance], request.body)
+        wanted: list[tuple[str, str]] = []
+        async with contextlib.AsyncExitStack() as stack:
+            association: Association | None = None
+            async for instance in body:
+                context = (instance.sop_class_uid, instance.transfer_syntax)
+                if association is None or not association.accepts(*context):
+                    await stack.aclose()
+                    wanted = [context, *(w for w in wanted if w != context)]
+                    association = await stack.enter_async_context(
+                        self._pool.open(contexts.for_store(wanted))
+                    )
+                await send.send(await association.store(instance))
+        return Outcome()
+
+    def _nothing(self, query: Query) -> HarmonyError:
+        return RequestError(
+            f"{self.peer} has no instance of this {query.level.lower()}",
+            code="not-found",
+            http_status=404,
+        )
+
+    async def _retrying(
+        self,
+        purpose: str,
+        proposals: Callable[[], Sequence[Proposal]],
+        operation: Callable[[Association], Awaitable[T]],
+    ) -> T:
+        """Run it; once more on a fresh association if a held one was dead before any answer."""
+        try:
+            async with self._pool.borrow(purpose, proposals) as association:
+                return await operation(association)
+        except NotAnswered:
+            async with self._pool.borrow(purpose, proposals, fresh=True) as association:
+                return await operation(association)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Put this backend's name on failures, and let no retry signal out."""
+        try:
+            yield
+        except NotAnswered as exc:
+            exc.error.backend = self.name
+            raise exc.error from None
+        except (UpstreamError, Unavailable) as exc:
+            exc.backend = self.name
+            raise

@@ -1,0 +1,1 @@
+"""Configuration: TOML files in, findings or a `Configuration` out."""

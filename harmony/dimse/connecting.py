@@ -1,0 +1,156 @@
+"""A connected socket, under a deadline for each step: lookup, connect, TLS.
+
+trio does all three, so each can be cancelled; what comes out is a plain blocking socket (or
+`ssl.SSLSocket`) for an engine to borrow.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import trio
+
+from harmony.dimse.target import Target
+from harmony.errors import Retry, UpstreamError
+
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 30, 10, 3
+USER_TIMEOUT_MS = 20_000
+
+
+async def connect(target: Target) -> socket.socket:
+    """Connect to `target`; the caller owns the socket.
+
+    Raises:
+        UpstreamError: 502 for a refused connection, an unknown name or a TLS failure, 504 for
+            a step that took too long.
+    """
+    peer = str(target)
+    sock = await _connect(target, peer)
+    try:
+        tune(sock)
+        if target.tls is not None:
+            sock = await _handshake(sock, target.tls, target, peer)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: socket.socket) -> None:
+    """Small messages at once, and dead hosts noticed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+    ):
+        if hasattr(socket, name):  # not every system has them all
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _connect(target: Target, peer: str) -> socket.socket:
+    timeouts = target.timeouts
+    with trio.move_on_after(timeouts.lookup_seconds) as lookup:
+        try:
+            await trio.socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except OSError as exc:
+            raise UpstreamError(
+                f"cannot find the address of {target.host}: {exc.strerror}",
+                code="name-unknown",
+                peer=peer,
+                hint="check `host` of this backend and the name service",
+            ) from exc
+    if lookup.cancelled_caught:
+        raise UpstreamError(
+            f"looking up {target.host} took longer than {timeouts.lookup_seconds:g} s",
+            code="lookup-timeout",
+            http_status=502,
+            peer=peer,
+        )
+    with trio.move_on_after(timeouts.connect_seconds) as connecting:
+        try:
+            stream = await trio.open_tcp_stream(target.host, target.port)
+        except OSError as exc:
+            raise UpstreamError(
+                f"cannot connect to {peer}: {_reason(exc)}",
+                code="connection-failed",
+                peer=peer,
+                hint="is the PACS running, and do `host` and `port` of this backend fit it?",
+            ) from exc
+        return socket.socket(fileno=stream.socket.detach())
+    assert connecting.cancelled_caught
+    raise UpstreamError(
+        f"connecting to {peer} took longer than {timeouts.connect_seconds:g} s",
+        code="connect-timeout",
+        http_status=504,
+        peer=peer,
+        hint="a firewall may drop the packets, or the host is down",
+    )
+
+
+def _reason(exc: OSError) -> str:
+    # trio wraps the attempts at several addresses; the first one's text is enough
+    cause = exc.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        first = cause.exceptions[0]
+        cause = first if isinstance(first, OSError) else None
+    source = cause if isinstance(cause, OSError) and cause.strerror else exc
+    return (source.strerror or "connection failed").lower()
+
+
+async def _handshake(
+    sock: socket.socket, context: ssl.SSLContext, target: Target, peer: str
+) -> ssl.SSLSocket:
+    with trio.move_on_after(target.timeouts.tls_seconds):
+        try:
+            return await tls_handshake(sock, context, server_hostname=target.host)
+        except (ssl.SSLError, OSError) as exc:
+            raise UpstreamError(
+                f"TLS with {peer} failed: {_tls_reason(exc)}",
+                code="tls-failed",
+                peer=peer,
+                retry=Retry.NEVER,
+                hint="does the PACS speak TLS on this port, with a certificate for this name?",
+            ) from exc
+    raise UpstreamError(
+        f"the TLS handshake with {peer} took longer than {target.timeouts.tls_seconds:g} s",
+        code="tls-timeout",
+        http_status=504,
+        peer=peer,
+        hint="a port that speaks plain DICOM waits like this: try `use_tls = false`",
+    )
+
+
+def _tls_reason(exc: ssl.SSLError | OSError) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return exc.verify_message
+    if isinstance(exc, ssl.SSLError) and exc.reason:
+        return exc.reason.replace("_", " ").lower()
+    return (exc.strerror or "connection closed").lower()
+
+
+async def tls_handshake(
+    sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str
+) -> ssl.SSLSocket:
+    """TLS on a connected socket; every wait is a checkpoint. `sock` is detached.
+
+    Raises:
+        ssl.SSLError, OSError
+    """
+    sock.setblocking(False)
+    tls = context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
+    try:
+        while True:
+            try:
+                tls.do_handshake()
+                return tls
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(tls)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(tls)
+    except BaseException:
+        tls.close()
+        raise

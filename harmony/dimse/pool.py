@@ -1,0 +1,230 @@
+"""At most so many associations to one target, a few of them held for some seconds.
+
+Holding saves the association's set-up where requests follow each other. It is modest on
+purpose: an idle association takes one of the peer's places, and a firewall may drop it without
+a word. One that is not certainly in order is never held (PS3.7 knows no way to find out).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from harmony.dimse.association import Association
+from harmony.dimse.link import Link, Proposal
+from harmony.dimse.target import Target
+from harmony.errors import Unavailable
+
+_FAREWELL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """How many associations, and how long to wait for one.
+
+    Attributes:
+        max_associations: open at a time, held ones included.
+        max_waiting: requests that may wait for a free one.
+        wait_seconds: how long each of them waits.
+        keep_associations: held idle, at most.
+        keep_seconds: how long each is held.
+    """
+
+    max_associations: int = 4
+    max_waiting: int = 32
+    wait_seconds: float = 5.0
+    keep_associations: int = 2
+    keep_seconds: float = 5.0
+
+
+class OpenLink(Protocol):
+    """An engine: associates, reports the link, runs it until it ends."""
+
+    async def __call__(
+        self,
+        target: Target,
+        proposals: Sequence[Proposal],
+        /,
+        *,
+        task_status: trio.TaskStatus[Link],
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Associations and requests at this moment."""
+
+    busy: int
+    idle: int
+    waiting: int
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    purpose: str
+    association: Association
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class AssociationPool:
+    """Lends associations to one target. `run` owns them; use it inside that block only."""
+
+    def __init__(
+        self, backend: str, target: Target, limits: PoolLimits, open_link: OpenLink
+    ) -> None:
+        self._backend = backend
+        self._target = target
+        self._limits = limits
+        self._open_link = open_link
+        self._free = trio.CapacityLimiter(limits.max_associations)
+        self._waiting = 0
+        self._held: list[_Held] = []
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self._free.borrowed_tokens, len(self._held), self._waiting)
+
+    @contextlib.asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Own the links until the block is left; then release what is idle and end the rest."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                yield
+                await self._say_farewell()
+            finally:
+                self._nursery = None
+                nursery.cancel_scope.cancel()
+
+    @contextlib.asynccontextmanager
+    async def borrow(
+        self,
+        purpose: str,
+        proposals: Callable[[], Sequence[Proposal]],
+        *,
+        fresh: bool = False,
+    ) -> AsyncIterator[Association]:
+        """An association for one operation, waiting for a free place first.
+
+        Args:
+            purpose: associations with the same purpose have the same contexts.
+            fresh: do not take a held one.
+
+        Raises:
+            Unavailable: too many wait already, or the wait took too long.
+            UpstreamError: no association could be had.
+        """
+        async with self._place():
+            held = None if fresh else self._take(purpose)
+            association = held or await self._open(proposals())
+            try:
+                yield association
+            finally:
+                self._give_back(purpose, association)
+
+    @contextlib.asynccontextmanager
+    async def open(self, proposals: Sequence[Proposal]) -> AsyncIterator[Association]:
+        """An association of one's own, never held, for contexts that no other request wants.
+
+        Raises:
+            Unavailable, UpstreamError: as `borrow`.
+        """
+        async with self._place():
+            association = await self._open(proposals)
+            try:
+                yield association
+            except BaseException:
+                association.hang_up()
+                raise
+            await association.close()
+
+    # A place
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        borrower = object()
+        try:
+            self._free.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            await self._wait_for_place(borrower)
+        try:
+            yield
+        finally:
+            self._free.release_on_behalf_of(borrower)
+
+    async def _wait_for_place(self, borrower: object) -> None:
+        if self._waiting >= self._limits.max_waiting:
+            raise self._busy(f"{self._waiting} requests wait for backend {self._backend} already")
+        self._waiting += 1
+        try:
+            with trio.move_on_after(self._limits.wait_seconds) as scope:
+                await self._free.acquire_on_behalf_of(borrower)
+        finally:
+            self._waiting -= 1
+        if scope.cancelled_caught:
+            raise self._busy(
+                f"all {self._limits.max_associations} associations of backend {self._backend} "
+                f"were busy for {self._limits.wait_seconds:g} s"
+            )
+
+    def _busy(self, detail: str) -> Unavailable:
+        return Unavailable(
+            detail,
+            code="backend-busy",
+            backend=self._backend,
+            hint="try again, or raise `max_associations` if the PACS allows more",
+        )
+
+    # Associations
+
+    async def _open(self, proposals: Sequence[Proposal]) -> Association:
+        if self._nursery is None:
+            raise Unavailable("shutting down", code="draining", backend=self._backend)
+        if self._free.borrowed_tokens + len(self._held) > self._limits.max_associations:
+            self._held[0].scope.cancel()  # its holder closes it
+        link = await self._nursery.start(
+            functools.partial(self._open_link, self._target, proposals)
+        )
+        return Association(link, self._target)
+
+    def _take(self, purpose: str) -> Association | None:
+        for held in reversed(self._held):
+            if held.purpose == purpose and held.association.is_reusable:
+                self._held.remove(held)
+                held.scope.cancel()
+                return held.association
+        return None
+
+    def _give_back(self, purpose: str, association: Association) -> None:
+        """Hold it, or end it in the background. Never waits, so it is safe when cancelled."""
+        if self._nursery is None or not association.is_reusable:
+            association.hang_up()
+            return
+        held = _Held(purpose, association)
+        if len(self._held) < self._limits.keep_associations:
+            self._held.append(held)
+            self._nursery.start_soon(self._hold, held)
+        else:
+            self._nursery.start_soon(association.close)
+
+    async def _hold(self, held: _Held) -> None:
+        with held.scope:
+            with trio.move_on_after(self._limits.keep_seconds):
+                await held.association.wait_disturbed()
+        if held in self._held:  # not taken meanwhile
+            self._held.remove(held)
+            await held.association.close()
+
+    async def _say_farewell(self) -> None:
+        leaving, self._held = self._held, []
+        with trio.move_on_after(_FAREWELL_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for held in leaving:
+                    held.scope.cancel()
+                    nursery.start_soon(held.association.close)
