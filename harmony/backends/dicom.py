@@ -132,7 +132,13 @@ class DicomBackend:
                 await self._echo()
             seconds = time.monotonic() - started
             return ResponseEnvelope(
-                items=Items.of(outcome=Outcome(seconds=seconds)), backend=self.name
+                items=Items.of(outcome=Outcome(seconds=seconds)),
+                backend=self.name,
+                notes={
+                    "aet": self._target.aet,
+                    "host": self._target.host,
+                    "port": self._target.port,
+                },
             )
         buffered = _BUFFERED_MATCHES if request.operation is Operation.FIND else 0
         send, receive = trio.open_memory_channel[Item | Outcome](buffered)
@@ -158,8 +164,7 @@ class DicomBackend:
             case Operation.GET:
                 return await self._get(query, send)
             case Operation.MOVE:
-                async with self._pool.borrow(_QUERIES, contexts.for_queries) as association:
-                    return await association.move(query, send.send)
+                return await self._move(query, send)
         raise RequestError(f"backend {self.name} cannot {request.operation}", http_status=501)
 
     # Operations
@@ -202,6 +207,14 @@ class DicomBackend:
             _GET, contexts.for_get, lambda association: association.get(query, count)
         )
         if not received:
+            raise self._nothing(query)
+        return outcome
+
+    async def _move(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
+        async with self._pool.borrow(_QUERIES, contexts.for_queries) as association:
+            outcome = await association.move(query, send.send)
+        counters = outcome.counters
+        if counters is not None and counters.completed == 0 and not counters.warning:
             raise self._nothing(query)
         return outcome
 

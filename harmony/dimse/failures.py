@@ -6,7 +6,7 @@ from harmony.dicom.status import aborted
 from harmony.dimse.link import End, Ending
 from harmony.dimse.target import Target
 from harmony.envelope import Operation
-from harmony.errors import UpstreamError
+from harmony.errors import HarmonyError, UpstreamError
 
 
 class NotAnswered(Exception):
@@ -16,6 +16,14 @@ class NotAnswered(Exception):
     """
 
     def __init__(self, error: UpstreamError) -> None:
+        super().__init__(error.detail)
+        self.error = error
+
+
+class Refused(Exception):
+    """A failure that the peer answered in order: the association can be used again."""
+
+    def __init__(self, error: HarmonyError) -> None:
         super().__init__(error.detail)
         self.error = error
 

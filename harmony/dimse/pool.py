@@ -114,6 +114,7 @@ class AssociationPool:
 
         Args:
             purpose: associations with the same purpose have the same contexts.
+            proposals: makes the contexts to ask for, should a new one be needed.
             fresh: do not take a held one.
 
         Raises:

@@ -3,8 +3,8 @@
 pynetdicom gives the state machine, the PDUs and the A-ASSOCIATE negotiation items. Of its
 threads none is used: its association reactor, which can take answers from under a waiting
 caller (3.0.4 loses C-FIND answers that way), is never started, and its upper layer reactor is
-replaced by `_Reactor.run`, which sleeps in ``poll`` instead of every millisecond and runs in
-``trio.to_thread`` as a child task of the link's owner.
+replaced by `reactor.Reactor.run`, which sleeps in ``poll`` instead of waking every millisecond
+and runs in ``trio.to_thread`` as a child task of the link's owner.
 
 Private names of pynetdicom 3.0 that this leans on, each covered by a test:
 ``DULServiceProvider._process_recv_primitive``, ``._is_transport_event``, ``._kill_thread``,
@@ -14,21 +14,15 @@ Private names of pynetdicom 3.0 that this leans on, each covered by a test:
 from __future__ import annotations
 
 import contextlib
-import queue
-import select
 import socket
-import ssl
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import cast
 
 import trio
 from pynetdicom import _config
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import (
     A_ABORT,
     A_ASSOCIATE,
@@ -38,33 +32,22 @@ from pynetdicom.pdu_primitives import (
     SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import build_context
-from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation
 
 from harmony.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from harmony.dicom.status import rejection
-from harmony.dimse.bridge import Inbox, Outbox
+from harmony.dimse.bridge import Inbox
 from harmony.dimse.connecting import connect
+from harmony.dimse.guarded_socket import GuardedSocket
 from harmony.dimse.link import Context, End, Ending, Fragment, LinkEnded, Proposal
 from harmony.dimse.packing import MIN_PDU_BYTES, Packer
+from harmony.dimse.reactor import Reactor, Signal, Unit, attach
 from harmony.dimse.target import Target
 from harmony.errors import UpstreamError
 
-_UserPrimitive: TypeAlias = A_ASSOCIATE | A_RELEASE | A_ABORT | A_P_ABORT
-_Primitive: TypeAlias = _UserPrimitive | P_DATA | T_CONNECT
-_Signal: TypeAlias = _UserPrimitive | Ending
-_Unit: TypeAlias = Fragment | _Signal
-
-_P_DATA_TF = 0x04
-_ASSOCIATE_TYPES = (0x01, 0x02)
-_KNOWN_TYPES = range(0x01, 0x08)
-_HEADER_BYTES = 6
-_MAX_ASSOCIATE_BYTES = 256 * 1024
-_MAX_CONTROL_BYTES = 256  # A-ASSOCIATE-RJ, A-RELEASE and A-ABORT are 4 bytes long (PS3.8 9.3)
 _INBOX_BYTES = 1024 * 1024
-_OUTBOX_PDUS = 4
 _DEFAULT_SEND_BYTES = 128 * 1024  # for a peer that sets no maximum (PS3.8 D.1.1)
 _MAX_SEND_BYTES = 1024 * 1024
-_POLL_MS = 500  # ARTIM is looked at twice a second
 
 
 def silence() -> None:
@@ -90,8 +73,10 @@ async def open_link(
     is waited for; that takes milliseconds.
 
     Args:
+        target: whom to call.
         proposals: at most 128 presentation contexts (PS3.8 9.3.2.2).
         limiter: counts the threads of links.
+        task_status: gets the link once it is established.
 
     Raises:
         UpstreamError: before the link is there: no connection, rejected, aborted, no answer.
@@ -118,9 +103,9 @@ class PynetdicomLink:
     def __init__(self, target: Target, sock: socket.socket, proposals: Sequence[Proposal]) -> None:
         self._target = target
         self._sock = sock
-        self._inbox: Inbox[_Unit] = Inbox(_INBOX_BYTES)
+        self._inbox: Inbox[Unit] = Inbox(_INBOX_BYTES)
         self._association = _prepare(target, sock, proposals, self._inbox)
-        self._reactor = cast(_Reactor, self._association.dul)
+        self._reactor = cast("Reactor", self._association.dul)
         self.failure: UpstreamError | None = None
         self._ending: Ending | None = None
         self._negotiated = trio.Event()
@@ -171,7 +156,7 @@ class PynetdicomLink:
 
     async def _negotiate(self, target: Target) -> None:
         peer = str(target)
-        answer: _Unit | None = None
+        answer: Unit | None = None
         with trio.move_on_after(target.timeouts.associate_seconds):
             answer = await self._inbox.get()
         if answer is None:
@@ -211,7 +196,7 @@ class PynetdicomLink:
             for cx in self._association.requestor.requested_contexts
         }
         for cx in answer.presentation_context_definition_results_list:
-            number = cx.context_id
+            number = cx.context_id or 0
             if cx.result == 0x00 and number in proposed and cx.transfer_syntax:
                 self._contexts[number] = Context(
                     number, proposed[number], str(cx.transfer_syntax[0])
@@ -238,8 +223,8 @@ class PynetdicomLink:
             raise LinkEnded(self._ending)
         try:
             unit = await self._inbox.get()
-        except trio.ClosedResourceError:
-            raise LinkEnded(self._ending or Ending(End.HUNG_UP)) from None
+        except trio.ClosedResourceError:  # hung up meanwhile
+            raise LinkEnded(Ending(End.HUNG_UP)) from None
         if isinstance(unit, Fragment):
             return unit
         raise LinkEnded(self._note(unit))
@@ -296,7 +281,7 @@ class PynetdicomLink:
         if self._ending is not None:
             raise LinkEnded(self._ending)
 
-    def _note(self, signal: _Signal) -> Ending:
+    def _note(self, signal: Signal) -> Ending:
         """Turn a signal of the upper layer into an ending and remember the first one."""
         if isinstance(signal, A_RELEASE):
             ending = Ending(End.PEER_RELEASED)
@@ -319,16 +304,13 @@ class PynetdicomLink:
 
 
 def _prepare(
-    target: Target, sock: socket.socket, proposals: Sequence[Proposal], inbox: Inbox[_Unit]
+    target: Target, sock: socket.socket, proposals: Sequence[Proposal], inbox: Inbox[Unit]
 ) -> Association:
     ae = ApplicationEntity(target.local_aet)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = None  # ours are trio's
     association = Association(ae, "requestor")
-    reactor = _Reactor(association, inbox, target.timeouts.pdu_seconds)
-    association.dul = reactor
-    association.dimse = cast(DIMSEServiceProvider, _Dimse(inbox))
-    transport = _GuardedSocket(association, sock, target)
-    association.set_socket(transport)
+    reactor = attach(association, inbox, target.timeouts.pdu_seconds)
+    association.set_socket(GuardedSocket(association, sock, target, reactor.blame))
     acceptor, requestor = association.acceptor, association.requestor
     acceptor.ae_title = target.aet
     acceptor.address_info = AddressInformation.from_tuple(sock.getpeername())
@@ -352,218 +334,3 @@ def _prepare(
         role.scu_role, role.scp_role = False, True
         requestor.add_negotiation_item(role)
     return association
-
-
-class _Discard:
-    """Stands in for a queue that nobody reads."""
-
-    def put(self, item: object) -> None:
-        return
-
-
-class _Dimse:
-    """Stands in for pynetdicom's DIMSE provider: passes fragments on undecoded."""
-
-    def __init__(self, inbox: Inbox[_Unit]) -> None:
-        self._inbox = inbox
-        self.msg_queue = _Discard()
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        for context_id, value in primitive.presentation_data_value_list:
-            if not value:
-                raise ValueError("presentation data value without a control header")
-            header = value[0]
-            fragment = Fragment(context_id, bool(header & 1), bool(header & 2), value[1:])
-            self._inbox.put(fragment, len(value))
-
-
-class _Signals:
-    """Stands in for ``to_user_queue``: signals keep their place among the fragments."""
-
-    def __init__(self, inbox: Inbox[_Unit]) -> None:
-        self._inbox = inbox
-
-    def put(self, signal: _Signal) -> None:
-        self._inbox.put(signal)
-
-
-class _Reactor(DULServiceProvider):
-    """The upper layer's loop: one event at a time, asleep in between.
-
-    Attributes:
-        cause: why the connection broke, as seen by the transport.
-        ended: set once the loop is over.
-    """
-
-    def __init__(self, association: Association, inbox: Inbox[_Unit], pdu_seconds: float) -> None:
-        super().__init__(association)
-        self.outbox: Outbox[_Primitive] = Outbox(_OUTBOX_PDUS)
-        self.to_provider_queue = self.outbox
-        self.to_user_queue = cast("queue.Queue[_UserPrimitive]", _Signals(inbox))
-        self.artim_timer.timeout = pdu_seconds  # PS3.8 9.1.5: waiting for the peer to close
-        self.cause: Ending | None = None
-        self.ended: Ending | None = None
-        self._inbox = inbox
-        self._wake_receive, self._wake_send = socket.socketpair()
-        self._wake_receive.setblocking(False)
-        self._wake_send.setblocking(False)
-
-    def wake(self) -> None:
-        """Look for work now. From any thread."""
-        with contextlib.suppress(OSError):  # full: a wake-up is under way already
-            self._wake_send.send(b"\0")
-
-    def stop(self, sock: socket.socket) -> None:
-        """End the loop and every wait inside it. From any thread; never blocks."""
-        self._kill_thread = True
-        with contextlib.suppress(OSError):
-            # not SSLSocket.shutdown, which would drop the TLS object under the reactor's feet
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        self._inbox.close()
-        self.outbox.wake()
-        self.wake()
-
-    def close(self) -> None:
-        self._wake_receive.close()
-        self._wake_send.close()
-
-    def run(self) -> None:
-        ended = Ending(End.CLOSED)
-        try:
-            while not self._kill_thread:
-                self._step()
-        except Exception:  # noqa: BLE001  # whatever the library raises on what a peer sent
-            ended = Ending(End.PROTOCOL)
-        self.ended = self.cause or ended
-        self._inbox.put(self.ended)
-        self.outbox.wake()
-
-    def _step(self) -> None:
-        if self.artim_timer.expired:
-            self.event_queue.put("Evt18")
-        if not self._process_recv_primitive():
-            self._is_transport_event()
-        try:
-            event = self.event_queue.get_nowait()
-        except queue.Empty:
-            self._sleep()
-            return
-        if event == "Evt19" and self.cause is None:
-            self.cause = Ending(End.PROTOCOL)
-        elif event == "Evt17" and self.cause is None:
-            self.cause = Ending(End.CLOSED)
-        self.state_machine.do_action(event)
-
-    def _sleep(self) -> None:
-        poll = select.poll()
-        poll.register(self._wake_receive, select.POLLIN)
-        transport = cast(_GuardedSocket, self.socket)
-        if transport.socket is not None and transport.socket.fileno() >= 0:
-            poll.register(transport.socket, select.POLLIN)
-        poll.poll(_POLL_MS)
-        with contextlib.suppress(OSError):
-            self._wake_receive.recv(4096)
-
-
-class _GuardedSocket(AssociationSocket):
-    """The transport, bounded: one deadline per PDU, a limit on its length, one per send.
-
-    The socket is connected already and belongs to the link.
-    """
-
-    def __init__(self, association: Association, sock: socket.socket, target: Target) -> None:
-        super().__init__(association, client_socket=sock)
-        self.event_queue.get_nowait()  # "peer connected" (Evt5) is for acceptors only
-        self._is_connected = False
-        self._ready.clear()
-        self._limits = {
-            _P_DATA_TF: target.maximum_pdu,
-            **dict.fromkeys(_ASSOCIATE_TYPES, _MAX_ASSOCIATE_BYTES),
-        }
-        self._pdu_seconds = target.timeouts.pdu_seconds
-        self._send_seconds = target.timeouts.send_seconds
-        self._deadline: float | None = None  # of the PDU whose header has been read
-        self._pdu_type = 0
-        sock.settimeout(self._pdu_seconds)
-
-    def connect(self, primitive: T_CONNECT) -> None:
-        """Called for AE-1 (PS3.8 9.2): the connection is there already."""
-        self._is_connected = True
-        primitive.result = "Evt2"
-        self.provider_queue.put(primitive)
-        self._ready.set()
-
-    @property
-    def ready(self) -> bool:
-        sock = self.socket
-        if sock is None or not self._is_connected or sock.fileno() < 0:
-            return False
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            return True
-        poll = select.poll()  # select() refuses descriptors above 1023
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly `nr_bytes`: first a PDU's header, then its body.
-
-        Raises:
-            OSError: the PDU's time is over, or it claims to be longer than allowed.
-        """
-        if self._deadline is None:
-            data = self._read(nr_bytes, time.monotonic() + self._pdu_seconds)
-            if len(data) == _HEADER_BYTES and data[0] in _KNOWN_TYPES:
-                self._deadline = time.monotonic() + self._pdu_seconds
-                self._pdu_type = data[0]
-            return data
-        deadline, self._deadline = self._deadline, None
-        limit = self._limits.get(self._pdu_type, _MAX_CONTROL_BYTES)
-        if nr_bytes > limit:
-            self._blame(End.PROTOCOL)
-            raise OSError(f"PDU of {nr_bytes} bytes, at most {limit}")
-        return self._read(nr_bytes, deadline)
-
-    def _read(self, size: int, deadline: float) -> bytearray:
-        data = bytearray(size)
-        view, got = memoryview(data), 0
-        sock = cast(socket.socket, self.socket)
-        while got < size:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                self._blame(End.STALLED)
-                raise TimeoutError("PDU not complete in time")
-            sock.settimeout(left)
-            try:
-                count = sock.recv_into(view[got:])
-            except TimeoutError:
-                self._blame(End.STALLED)
-                raise
-            if not count:
-                view.release()
-                del data[got:]
-                break
-            got += count
-        if hasattr(socket, "TCP_QUICKACK"):
-            # Not sticky. A peer that leaves Nagle's algorithm on holds the rest of its message
-            # until we acknowledge the first part, which Linux would delay by 40 ms.
-            socket.socket.setsockopt(sock, socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return data
-
-    def send(self, bytestream: bytes) -> None:
-        """Send it all, or tell the state machine that the connection is gone (Evt17)."""
-        view = memoryview(bytestream)
-        sock = cast(socket.socket, self.socket)
-        try:
-            while view:
-                sock.settimeout(self._send_seconds)  # per piece: progress resets it
-                view = view[sock.send(view) :]
-        except TimeoutError:
-            self._blame(End.SEND_STALLED)
-            self.event_queue.put("Evt17")
-        except OSError:
-            self.event_queue.put("Evt17")
-
-    def _blame(self, end: End) -> None:
-        reactor = cast(_Reactor, self.assoc.dul)
-        if reactor.cause is None:
-            reactor.cause = Ending(end)

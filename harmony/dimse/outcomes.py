@@ -1,0 +1,122 @@
+"""How a final response ends an operation: pure decisions on statuses and counters.
+
+Each function gives an `Outcome`, or raises `Refused` for a failure that the peer answered in
+order, or `UpstreamError` where the peer contradicts itself and nothing it says can be trusted.
+"""
+
+from __future__ import annotations
+
+from harmony.dicom.status import StatusKind, failure, kind
+from harmony.dimse.failures import Refused, contradiction
+from harmony.dimse.target import Target
+from harmony.envelope import Completion, Operation, Outcome, SubOperations
+from harmony.errors import HarmonyError
+from harmony.upper_layer.commands import Command
+
+_SUCCESS = 0x0000
+
+
+def status_of(answer: Command, target: Target) -> int:
+    """(0000,0900), which every response carries. PS3.7 annex C."""
+    if answer.status is None:
+        raise contradiction(target, "an answer without a status")
+    return answer.status
+
+
+def counters_of(answer: Command) -> SubOperations:
+    return SubOperations(
+        remaining=answer.remaining,
+        completed=answer.completed,
+        failed=answer.failed,
+        warning=answer.warning,
+    )
+
+
+def done(counters: SubOperations) -> int | None:
+    """Sub-operations that are over, however they ended; None if the peer counts none."""
+    return _sum(counters.completed, counters.failed, counters.warning)
+
+
+def echo_outcome(answer: Command, target: Target) -> Outcome:
+    """PS3.7 9.1.5.1.4: the only status is success."""
+    if status_of(answer, target) != _SUCCESS:
+        raise Refused(_failure(Operation.ECHO, answer, target))
+    return Outcome()
+
+
+def find_outcome(answer: Command, target: Target) -> Outcome:
+    """PS3.4 table C.4-1. A peer that cancels by itself has failed."""
+    status = status_of(answer, target)
+    match kind(status):
+        case StatusKind.SUCCESS:
+            return Outcome(status=status)
+        case StatusKind.WARNING:
+            return Outcome(completion=Completion.LIMITED, status=status)
+        case _:
+            raise Refused(_failure(Operation.FIND, answer, target))
+
+
+def get_outcome(
+    answer: Command, target: Target, *, received: int, missing: tuple[str, ...]
+) -> Outcome:
+    """PS3.4 table C.4-3. The peer's counters must agree with what came."""
+    counters = counters_of(answer)
+    told = _sum(counters.completed, counters.warning)
+    if told is not None and told != received:
+        raise contradiction(target, f"it counts {told} instances sent, {received} came")
+    return _retrieve_outcome(Operation.GET, answer, target, received, missing, None)
+
+
+def move_outcome(
+    answer: Command, target: Target, *, missing: tuple[str, ...], destination: str | None
+) -> Outcome:
+    """PS3.4 table C.4-2. What arrived elsewhere only the peer's counters tell."""
+    counters = counters_of(answer)
+    completed = _sum(counters.completed, counters.warning) or 0
+    return _retrieve_outcome(Operation.MOVE, answer, target, completed, missing, destination)
+
+
+def _retrieve_outcome(
+    operation: Operation,
+    answer: Command,
+    target: Target,
+    completed: int,
+    missing: tuple[str, ...],
+    destination: str | None,
+) -> Outcome:
+    status = status_of(answer, target)
+    counters = counters_of(answer)
+    if status == _SUCCESS and counters.remaining:
+        raise contradiction(target, f"success with {counters.remaining} sub-operations remaining")
+    partial = kind(status) is StatusKind.WARNING or bool(counters.failed)
+    if status == _SUCCESS and not partial:
+        return Outcome(status=status, counters=counters)
+    if partial and completed and kind(status) in (StatusKind.WARNING, StatusKind.SUCCESS):
+        return Outcome(
+            completion=Completion.PARTIAL, status=status, counters=counters, missing=missing
+        )
+    raise Refused(_failure(operation, answer, target, completed=completed, destination=destination))
+
+
+def _failure(
+    operation: Operation,
+    answer: Command,
+    target: Target,
+    *,
+    completed: int = 0,
+    destination: str | None = None,
+) -> HarmonyError:
+    return failure(
+        operation,
+        status_of(answer, target),
+        peer=str(target),
+        comment=answer.error_comment,
+        completed=completed,
+        destination=destination,
+        local_aet=target.local_aet,
+    )
+
+
+def _sum(*numbers: int | None) -> int | None:
+    known = [n for n in numbers if n is not None]
+    return sum(known) if known else None

@@ -1,0 +1,184 @@
+"""Bodies that stream: matches as JSON, instances as multipart, progress as lines.
+
+Each writer sends what is there in pieces of about 64 KiB and ends the body only after the
+stream of items has told its outcome. Whatever goes wrong before leaves as an exception, and
+then the body has no proper end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import trio
+
+from harmony.dicom import strict_json
+from harmony.dicom.dicomjson import matches_to_json
+from harmony.dicom.multipart import MultipartWriter
+from harmony.dicom.part10 import file_head
+from harmony.dicom.status import hex_status
+from harmony.envelope import (
+    Completion,
+    Instance,
+    Items,
+    Match,
+    Outcome,
+    Progress,
+    Stored,
+    SubOperations,
+)
+
+Send: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+PIECE_BYTES = 64 * 1024
+_BATCH = 64
+_INLINE_BYTES = 8 * 1024  # decoding less than this takes less time than a thread's hop
+
+ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
+KEYS_UNSUPPORTED = '299 {host} "Some of the keys were not supported by the PACS"'
+
+
+class MatchWriter:
+    """Matches as one JSON array, or one object a line.
+
+    Attributes:
+        count: matches written.
+        all_keys_supported: False once a match came with FF01. PS3.4 C.4.1.1.4.
+    """
+
+    def __init__(self, send: Send, *, lines: bool) -> None:
+        self._send = send
+        self._first, self._between, self._last = (
+            (b"", b"\n", b"\n") if lines else (b"[", b",", b"]")
+        )
+        self._lines = lines
+        self.count = 0
+        self.all_keys_supported = True
+
+    async def write(self, items: Items) -> Outcome:
+        """Write all matches and the end of the body; returns how the query ended."""
+        while batch := await items.batch(_BATCH):
+            await self.write_some([item for item in batch if isinstance(item, Match)])
+        await self.end()
+        return items.outcome
+
+    async def write_some(self, matches: list[Match]) -> None:
+        rows = await _encode(matches)
+        piece = bytearray()
+        for match, row in zip(matches, rows, strict=True):
+            piece += self._between if self.count else self._first
+            piece += row
+            self.count += 1
+            self.all_keys_supported &= match.all_keys_supported
+            if len(piece) >= PIECE_BYTES:
+                await self._send(bytes(piece))
+                piece.clear()
+        if piece:
+            await self._send(bytes(piece))
+
+    async def end(self) -> None:
+        if self.count:
+            await self._send(self._last)
+        elif not self._lines:
+            await self._send(b"[]")
+
+
+async def _encode(matches: list[Match]) -> list[bytes]:
+    if sum(len(match.identifier) for match in matches) <= _INLINE_BYTES:
+        return matches_to_json(matches)
+    return await trio.to_thread.run_sync(matches_to_json, matches)
+
+
+async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> Outcome:
+    """Each instance as a part, a PS3.10 file, as it arrives.
+
+    A retrieve of which a part failed raises `PartMissing` instead of ending the body.
+    """
+    async for item in items:
+        assert isinstance(item, Instance)
+        await _write_instance(item, writer, send)
+    if items.outcome.completion is not Completion.COMPLETE:
+        raise PartMissing(items.outcome)
+    await send(writer.end())
+    return items.outcome
+
+
+class PartMissing(Exception):
+    """Not all that was asked for came, and the answer has begun already."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("some sub-operations failed")
+        self.outcome = outcome
+
+
+async def _write_instance(instance: Instance, writer: MultipartWriter, send: Send) -> None:
+    piece = bytearray(
+        writer.begin(
+            (
+                (
+                    "Content-Type",
+                    f"application/dicom; transfer-syntax={instance.transfer_syntax}",
+                ),
+                ("Content-Location", f"{instance.sop_instance_uid}.dcm"),
+            )
+        )
+    )
+    piece += file_head(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        transfer_syntax=instance.transfer_syntax,
+    )
+    async for chunk in instance.data:
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            await send(bytes(piece))
+            piece.clear()
+    if piece:
+        await send(bytes(piece))
+
+
+def move_answer(outcome: Outcome) -> bytes:
+    """The counters of a finished C-MOVE. PS3.4 C.4.2.1.6 to C.4.2.1.9."""
+    counters = outcome.counters or SubOperations()
+    return strict_json.dumps(
+        {
+            "status": hex_status(outcome.status),
+            **_counts(counters),
+            "missing": list(outcome.missing),
+        }
+    )
+
+
+async def write_progress(items: Items, send: Send) -> Outcome:
+    """A line for each step of a C-MOVE, and one for its end."""
+    async for item in items:
+        assert isinstance(item, Progress)
+        line = {"status": hex_status(0xFF00), **_counts(item.counters)}
+        await send(strict_json.dumps(line) + b"\n")
+    await send(move_answer(items.outcome) + b"\n")
+    return items.outcome
+
+
+def _counts(counters: SubOperations) -> dict[str, int | None]:
+    return {
+        "completed": counters.completed,
+        "failed": counters.failed,
+        "warning": counters.warning,
+        "remaining": counters.remaining,
+    }
+
+
+def store_answer(results: list[Stored]) -> bytes:
+    """What became of each instance, in the order they were sent."""
+    return strict_json.dumps(
+        {
+            "instances": [
+                {
+                    "sop_class_uid": result.sop_class_uid,
+                    "sop_instance_uid": result.sop_instance_uid,
+                    "status": hex_status(result.status),
+                }
+                for result in results
+            ]
+        }
+    )

@@ -1,0 +1,350 @@
+"""The JSON API: echo, find, get, move and store as HTTP requests.
+
+A handler reads the request, opens an exchange, and writes what the pipeline answers. Until the
+first byte of a body is out, a failure is a problem document with a truthful status. After it,
+the body is broken off: without a closing bracket or boundary, and without a clean end of the
+transfer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from harmony.dicom import strict_json
+from harmony.dicom.multipart import MultipartWriter
+from harmony.dicom.query import parse_query
+from harmony.dicom.status import store_http_status
+from harmony.endpoints.answers import (
+    ADDITIONAL_RESULTS,
+    KEYS_UNSUPPORTED,
+    MatchWriter,
+    PartMissing,
+    move_answer,
+    store_answer,
+    write_instances,
+    write_progress,
+)
+from harmony.endpoints.uploads import DICOM, Upload, parser_for
+from harmony.envelope import (
+    Body,
+    Completion,
+    Headers,
+    Items,
+    Match,
+    Operation,
+    Origin,
+    Outcome,
+    Query,
+    RequestEnvelope,
+    Stored,
+)
+from harmony.errors import HarmonyError, RequestError, UpstreamError
+from harmony.interfaces import ExchangeSummary, Observer, OpenExchange
+from harmony.web.exchange import ClientGone, Reply, Request, until_gone
+from harmony.web.negotiation import choose, media_type
+
+JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
+MULTIPART_DICOM = "multipart/related"
+_PAGE = 1000  # a limited query of at most so many is collected, so that its header is true
+
+_METHODS: dict[str, tuple[Operation, tuple[str, ...]]] = {
+    "/echo": (Operation.ECHO, ("GET", "POST")),
+    "/find": (Operation.FIND, ("POST",)),
+    "/get": (Operation.GET, ("POST",)),
+    "/move": (Operation.MOVE, ("POST",)),
+    "/store": (Operation.STORE, ("POST",)),
+}
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is told about one exchange when it is over."""
+
+    operation: Operation
+    started: float
+    backend: str | None = None
+    items: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonApi:
+    """Handles the requests below one prefix. Shared by all of them."""
+
+    endpoint: str
+    pipeline: str
+    exchange: OpenExchange
+    observer: Observer
+    max_json_bytes: int
+    max_store_bytes: int
+    max_parts: int
+    deadline_seconds: float
+    empty_find: int
+
+    async def handle(self, request: Request, reply: Reply) -> None:
+        """Serve one request; raises what the adapter turns into an answer or a break."""
+        route = _METHODS.get(request.path.rstrip("/"))
+        if route is None:
+            raise RequestError(
+                "there is nothing here",
+                code="not-found",
+                http_status=404,
+                hint=f"what there is: {', '.join(_METHODS)}, below the endpoint's path prefix",
+            )
+        operation, methods = route
+        if request.method not in methods:
+            raise MethodNotAllowed(methods)
+        account = _Account(operation, time.monotonic())
+        try:
+            await self._serve(operation, request, reply, account)
+        except BaseException as exc:
+            self._tell(request, reply, account, exc)
+            raise
+        self._tell(request, reply, account, None)
+
+    async def _serve(
+        self, operation: Operation, request: Request, reply: Reply, account: _Account
+    ) -> None:
+        match operation:
+            case Operation.STORE:
+                await self._store(request, reply, account)
+            case Operation.ECHO:
+                choose(request.headers.get("accept"), (JSON,))
+                envelope = self._envelope(request, operation)
+                await until_gone(request, lambda: self._echo(envelope, reply, account))
+            case _:
+                query = await self._query(operation, request)
+                envelope = self._envelope(request, operation, query=query)
+                work = {
+                    Operation.FIND: self._find,
+                    Operation.GET: self._get,
+                    Operation.MOVE: self._move,
+                }[operation]
+                await until_gone(request, lambda: work(request, envelope, reply, account))
+
+    # One operation each
+
+    async def _echo(self, envelope: RequestEnvelope, reply: Reply, account: _Account) -> None:
+        async with self.exchange(envelope) as response:
+            account.backend = response.backend
+            await _exhaust(response.items)
+            notes = response.notes
+            seconds = response.items.outcome.seconds or 0.0
+            body = strict_json.dumps(
+                {
+                    "success": True,
+                    "aet": notes.get("aet"),
+                    "host": notes.get("host"),
+                    "port": notes.get("port"),
+                    "milliseconds": round(seconds * 1000, 3),
+                }
+            )
+        await _whole(reply, account, 200, JSON, body)
+
+    async def _find(
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+    ) -> None:
+        kind = choose(request.headers.get("accept"), (JSON, DICOM_JSON, NDJSON))
+        query = envelope.query
+        assert query is not None
+        paged = query.limit is not None and query.limit <= _PAGE
+        async with self.exchange(envelope) as response:
+            account.backend = response.backend
+            items = response.items
+            first = await _matches(items, whole=paged)
+            if not first and self.empty_find == 204:
+                await _whole(reply, account, 204, None, b"")
+                return
+            headers = _warnings(request, first, items.outcome if paged else None)
+            await _start(reply, 200, kind, headers, trailers=not paged)
+            writer = MatchWriter(_counted(reply, account), lines=kind == NDJSON)
+            await writer.write_some(first)
+            outcome = await writer.write(items)
+            account.items = writer.count
+            if paged or outcome.completion is Completion.COMPLETE:
+                await reply.finish()
+            elif query.limit is None and not reply.can_send_trailers:
+                raise PartMissing(outcome)  # nobody asked for a part of the whole
+            else:
+                await reply.finish(_warnings(request, [], outcome))
+
+    async def _get(
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+    ) -> None:
+        choose(request.headers.get("accept"), (MULTIPART_DICOM,))
+        writer = MultipartWriter()
+        async with self.exchange(envelope) as response:
+            account.backend = response.backend
+            await _start(reply, 200, writer.content_type(DICOM), ())
+            await write_instances(response.items, writer, _counted(reply, account))
+        await reply.finish()
+
+    async def _move(
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+    ) -> None:
+        kind = choose(request.headers.get("accept"), (JSON, NDJSON))
+        async with self.exchange(envelope) as response:
+            account.backend = response.backend
+            if kind == NDJSON:
+                await _start(reply, 200, NDJSON, ())
+                await write_progress(response.items, _counted(reply, account))
+                await reply.finish()
+                return
+            await _exhaust(response.items)
+            outcome = response.items.outcome
+        partial = outcome.completion is Completion.PARTIAL
+        await _whole(reply, account, 206 if partial else 200, JSON, move_answer(outcome))
+
+    async def _store(self, request: Request, reply: Reply, account: _Account) -> None:
+        choose(request.headers.get("accept"), (JSON,))
+        parser = parser_for(request.headers.get("content-type"), max_parts=self.max_parts)
+        upload = Upload(request.stream(self.max_store_bytes), parser)
+        envelope = self._envelope(request, Operation.STORE, body=upload)
+        results: list[Stored] = []
+        try:
+            async with self.exchange(envelope) as response:
+                account.backend = response.backend
+                async for item in response.items:
+                    assert isinstance(item, Stored)
+                    results.append(item)
+                    account.items += 1
+        except (RequestError, UpstreamError) as exc:
+            if results:
+                exc.detail += f", after {len(results)} instances were sent to the PACS"
+            raise
+        if not results:
+            raise RequestError(
+                "the body holds no instance", code="empty-body", hint="send at least one file"
+            )
+        await _whole(reply, account, store_http_status(results), JSON, store_answer(results))
+
+    # Requests
+
+    async def _query(self, operation: Operation, request: Request) -> Query:
+        kind = media_type(request.headers.get("content-type"))
+        if kind not in (JSON, DICOM_JSON):
+            raise RequestError(
+                "the request body is not declared as JSON",
+                code="unsupported-media-type",
+                http_status=415,
+                hint=f"send it with Content-Type: {JSON}",
+            )
+        document = strict_json.loads(
+            await request.body(self.max_json_bytes), max_bytes=self.max_json_bytes
+        )
+        return parse_query(operation, document)
+
+    def _envelope(
+        self,
+        request: Request,
+        operation: Operation,
+        *,
+        query: Query | None = None,
+        body: Body = b"",
+    ) -> RequestEnvelope:
+        deadline = float("inf")
+        if operation is not Operation.STORE:  # whose time is the client's: the upload's limits
+            deadline = trio.current_time() + self.deadline_seconds
+        return RequestEnvelope(
+            id=request.id,
+            operation=operation,
+            origin=Origin(
+                pipeline=self.pipeline,
+                endpoint=self.endpoint,
+                caller=f"{request.method} {request.path}",
+            ),
+            query=query,
+            body=body,
+            deadline=deadline,
+        )
+
+    def _tell(
+        self, request: Request, reply: Reply, account: _Account, exc: BaseException | None
+    ) -> None:
+        self.observer.finished(
+            ExchangeSummary(
+                request_id=request.id,
+                pipeline=self.pipeline,
+                endpoint=self.endpoint,
+                operation=account.operation,
+                backend=account.backend,
+                peer=getattr(exc, "peer", None),
+                outcome=_outcome_word(exc, reply),
+                http_status=reply.status,
+                dimse_status=getattr(exc, "dimse_status", None),
+                seconds=time.monotonic() - account.started,
+                items=account.items,
+                bytes_out=account.bytes_out,
+            )
+        )
+
+
+def _outcome_word(exc: BaseException | None, reply: Reply) -> str:
+    match exc:
+        case None:
+            return "ok"
+        case RequestError():
+            return "refused" if not reply.started else "broken"
+        case HarmonyError():
+            return "failed" if not reply.started else "broken"
+        case ClientGone():
+            return "client_gone"
+        case trio.Cancelled():
+            return "cancelled"
+        case _:
+            return "broken" if reply.started else "failed"
+
+
+async def _exhaust(items: Items) -> None:
+    """Pass over items until the outcome is there."""
+    async for _ in items:
+        pass
+
+
+async def _matches(items: Items, *, whole: bool) -> list[Match]:
+    """All matches, or just those that are there at once."""
+    if whole:
+        return [item async for item in items if isinstance(item, Match)]
+    return [item for item in await items.batch(_PAGE) if isinstance(item, Match)]
+
+
+def _warnings(request: Request, first: list[Match], outcome: Outcome | None) -> Headers:
+    """Warning headers that are known to be true. PS3.18 8.3.4.4, PS3.4 C.4.1.1.4."""
+    host = request.headers.get("host") or "harmony"
+    texts = []
+    if outcome is not None and outcome.completion is Completion.LIMITED:
+        texts.append(ADDITIONAL_RESULTS)
+    if any(not match.all_keys_supported for match in first):
+        texts.append(KEYS_UNSUPPORTED)
+    return tuple(("warning", text.format(host=host)) for text in texts)
+
+
+def _counted(reply: Reply, account: _Account) -> Callable[[bytes], Awaitable[None]]:
+    async def send(data: bytes) -> None:
+        account.bytes_out += len(data)
+        await reply.send(data)
+
+    return send
+
+
+async def _start(
+    reply: Reply, status: int, kind: str | None, headers: Headers, *, trailers: bool = False
+) -> None:
+    content: Headers = (("content-type", kind),) if kind else ()
+    announced: Headers = (("trailer", "warning"),) if trailers and reply.can_send_trailers else ()
+    await reply.start(status, (*content, *headers, *announced))
+
+
+async def _whole(
+    reply: Reply, account: _Account, status: int, kind: str | None, body: bytes
+) -> None:
+    length: Headers = (("content-length", str(len(body))),) if status != 204 else ()
+    await _start(reply, status, kind, length)
+    if body:
+        account.bytes_out += len(body)
+        await reply.send(body)
+    await reply.finish()

@@ -1,0 +1,165 @@
+"""What a client sends to be stored, as a stream of instances.
+
+One `Upload` pulls bytes from the request, finds parts and PS3.10 files in them, and gives each
+data set on as it comes. Nothing is collected: while the PACS is slow, the client is too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from harmony.dicom.multipart import (
+    End,
+    Event,
+    MultipartReader,
+    PartBegin,
+    PartData,
+    boundary_of,
+)
+from harmony.dicom.part10 import Part10Reader
+from harmony.envelope import Instance
+from harmony.errors import RequestError
+from harmony.web.negotiation import media_type
+
+DICOM = "application/dicom"
+MULTIPART = "multipart/related"
+
+
+class _Parser(Protocol):
+    def feed(self, data: bytes) -> list[Event]: ...
+    def close(self) -> None: ...
+
+
+class _OnePart:
+    """A body that is one file, seen as a multipart body with one part."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        begin: list[Event] = [] if self._begun else [PartBegin(())]
+        self._begun = True
+        return [*begin, PartData(data)]
+
+    def close(self) -> None:
+        return
+
+
+def parser_for(content_type: str | None, *, max_parts: int) -> _Parser:
+    """How to read a body of this type.
+
+    Raises:
+        RequestError: 415 for another type, 400 for a multipart type without boundary.
+    """
+    kind = media_type(content_type)
+    if kind == DICOM:
+        return _OnePart()
+    if kind == MULTIPART:
+        assert content_type is not None
+        return MultipartReader(boundary_of(content_type), max_parts=max_parts)
+    raise RequestError(
+        "this is no media type that can be stored",
+        code="unsupported-media-type",
+        http_status=415,
+        hint=f'send {DICOM}, or {MULTIPART}; type="{DICOM}"',
+    )
+
+
+class Upload:
+    """The instances of a request's body, in order. One task reads it.
+
+    An instance's data must be read before the next instance is asked for; what is left of it
+    is passed over.
+
+    Raises, while read:
+        RequestError: a part is no PS3.10 file, or the body ends early.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], parser: _Parser) -> None:
+        self._body = body
+        self._parser = parser
+        self._events: deque[Event] = deque()
+        self._exhausted = False
+        self._in_part = False
+        self._parts = 0
+
+    def __aiter__(self) -> Upload:
+        return self
+
+    async def __anext__(self) -> Instance:
+        while self._in_part:
+            await self._part_data()
+        while (event := await self._event()) is not None:
+            if isinstance(event, PartBegin):
+                self._in_part = True
+                self._parts += 1
+                return await self._instance()
+        raise StopAsyncIteration
+
+    async def _instance(self) -> Instance:
+        reader = Part10Reader()
+        begun: list[bytes] = []
+        while reader.meta is None:
+            data = await self._part_data()
+            if data is None:
+                raise self._no_file("it ends within the file meta information")
+            begun = reader.feed(data)
+        meta = reader.meta
+        return Instance(
+            sop_class_uid=meta.sop_class_uid,
+            sop_instance_uid=meta.sop_instance_uid,
+            transfer_syntax=meta.transfer_syntax,
+            data=_Data(self, reader, begun),
+        )
+
+    def _no_file(self, why: str) -> RequestError:
+        return RequestError(
+            f"part {self._parts} is not a DICOM file: {why}",
+            code="unreadable-instance",
+            hint="send PS3.10 files: preamble, DICM, file meta information, data set",
+        )
+
+    async def _part_data(self) -> bytes | None:
+        """More bytes of the current part; None at its end."""
+        if not self._in_part:
+            return None
+        event = await self._event()
+        if isinstance(event, PartData):
+            return event.data
+        self._in_part = False
+        return None
+
+    async def _event(self) -> Event | None:
+        """The next event; None after the last part."""
+        while not self._events:
+            if self._exhausted:
+                return None
+            try:
+                self._events.extend(self._parser.feed(await anext(self._body)))
+            except StopAsyncIteration:
+                self._parser.close()
+                self._exhausted = True
+        event = self._events.popleft()
+        return None if isinstance(event, End) else event
+
+
+class _Data:
+    """The data set of the current part."""
+
+    def __init__(self, upload: Upload, reader: Part10Reader, begun: list[bytes]) -> None:
+        self._upload = upload
+        self._reader = reader
+        self._begun = deque(begun)
+
+    def __aiter__(self) -> _Data:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._begun:
+            data = await self._upload._part_data()
+            if data is None:
+                raise StopAsyncIteration
+            self._begun.extend(self._reader.feed(data))
+        return self._begun.popleft()
