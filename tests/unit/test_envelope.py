@@ -1,0 +1,84 @@
+"""Streams that end with an outcome, or do not end."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from harmony.envelope import (
+    ByteStream,
+    Item,
+    Items,
+    Match,
+    Outcome,
+    StreamBroken,
+    WholeBytes,
+)
+
+
+def match(text: bytes) -> Match:
+    return Match(identifier=text, transfer_syntax="1.2")
+
+
+async def test_a_batch_takes_what_is_there_and_no_more_than_asked() -> None:
+    rows = [match(b"a"), match(b"b"), match(b"c")]
+    items = Items.of(*rows, outcome=Outcome())
+    assert await items.batch(2) == rows[:2]
+    assert await items.batch(2) == rows[2:]
+    assert await items.batch(2) == []
+    assert items.outcome == Outcome()
+
+
+async def test_waiting_takes_nothing_away() -> None:
+    items = Items.of(match(b"a"), outcome=Outcome())
+    assert await items.wait()
+    assert await items.wait()
+    assert [item async for item in items] == [match(b"a")]
+    assert not await items.wait()
+
+
+async def test_the_outcome_is_not_there_before_the_end() -> None:
+    items = Items.of(match(b"a"), outcome=Outcome())
+    await items.wait()
+    with pytest.raises(RuntimeError):
+        _ = items.outcome
+
+
+async def test_a_channel_that_closes_without_an_outcome_breaks_every_way_of_reading() -> None:
+    for read in ("wait", "batch", "iterate"):
+        send, receive = trio.open_memory_channel[Item | Outcome](4)
+        items = Items(receive)
+        with send:
+            send.send_nowait(match(b"a"))
+        assert await items.batch(10) == [match(b"a")]
+        with pytest.raises(StreamBroken):
+            if read == "wait":
+                await items.wait()
+            elif read == "batch":
+                await items.batch(1)
+            else:
+                await items.__anext__()
+
+
+async def test_bytes_that_stop_early_are_not_a_shorter_object() -> None:
+    send, receive = trio.open_memory_channel[bytes | None](4)
+    with send:
+        send.send_nowait(b"half")
+    stream = ByteStream(receive)
+    assert await anext(stream) == b"half"
+    with pytest.raises(StreamBroken):
+        await anext(stream)
+
+
+async def test_bytes_end_with_their_end_mark() -> None:
+    send, receive = trio.open_memory_channel[bytes | None](4)
+    with send:
+        send.send_nowait(b"all")
+        send.send_nowait(None)
+        assert [chunk async for chunk in ByteStream(receive)] == [b"all"]
+
+
+async def test_whole_bytes_are_read_once() -> None:
+    stream = WholeBytes(b"x")
+    assert [chunk async for chunk in stream] == [b"x"]
+    assert [chunk async for chunk in stream] == []
