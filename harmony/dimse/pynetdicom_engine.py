@@ -158,7 +158,10 @@ class PynetdicomLink:
         peer = str(target)
         answer: Unit | None = None
         with trio.move_on_after(target.timeouts.associate_seconds):
-            answer = await self._inbox.get()
+            try:
+                answer = await self._inbox.get()
+            except trio.ClosedResourceError:  # hung up meanwhile
+                answer = Ending(End.HUNG_UP)
         if answer is None:
             raise UpstreamError(
                 f"{target} did not answer the association request within "
