@@ -41,13 +41,17 @@ class Probe:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class AssociationUsage:
-    """A backend's associations, and the requests waiting for one, at this moment."""
+class AssociationUsage(Protocol):
+    """A backend's associations, and the requests waiting for one, at one moment."""
 
-    busy: int
-    idle: int
-    waiting: int
+    @property
+    def busy(self) -> int: ...
+
+    @property
+    def idle(self) -> int: ...
+
+    @property
+    def waiting(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +60,10 @@ class ExchangeSummary:
 
     Attributes:
         backend: name of the backend that answered or failed; None if none was reached.
-        peer: name of the calling peer, where the network or its certificate gives one.
-        outcome: a word for how it ended: ``complete``, ``limited``, ``partial``,
-            ``cancelled``, or the ``code`` of the error.
-        http_status: what an HTTP caller was, or would have been, told.
+        peer: the DIMSE peer as configured, if it is the one at fault.
+        outcome: ``ok``; ``refused``, the caller was at fault; ``failed``, somebody else was;
+            ``broken``, an answer that had begun was broken off; ``client_gone``; ``cancelled``.
+        http_status: what an HTTP caller was told, or would have been.
         dimse_status: the status that the DIMSE peer gave last.
         seconds: from the request's arrival to the end of its work.
         items: matches, instances or reports handed to the caller.

@@ -1,1 +1,37 @@
-"""Configuration: TOML files in, findings or a `Configuration` out."""
+"""Configuration: TOML files in, findings or a `Configuration` out.
+
+Terms:
+
+* `Source`: one file as read, with the place of every key and value (`sources`, `positions`).
+* *Layer*: L0 reads files, L1 holds each to its schema, L2 judges the merged whole. A layer
+  never reports what follows from an error of an earlier one.
+* `Rule`: code, texts and examples of one thing that can be wrong (`rules`). A finding is a
+  rule broken at a place (`findings`).
+* *Fragment*: the schema of one service's options, ``schema/<role>/<service>.json``
+  (`schemas`). Which fragments there are decides which services there are.
+
+A file passes: `sources` -> `structure` -> `merging` -> `names`, `dicom_rules`, `listeners` ->
+`building`; `loading` leads it through and `report` prints what came of it. No socket is
+opened and no name resolved.
+
+Importing this package is cheap: the JSON Schema library is loaded by the first `load`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harmony.config.findings import Finding, Loaded, Severity, Skipped
+from harmony.config.model import Configuration
+
+__all__ = ["Configuration", "Finding", "Loaded", "Severity", "Skipped", "load"]
+
+
+def load(path: Path) -> Loaded:
+    """Read the configuration whose main file is `path`, and everything it leads to.
+
+    Whatever is wrong with the files comes back as findings; nothing is raised for it.
+    """
+    from harmony.config.loading import load_files  # imports jsonschema, which takes 0.1 s
+
+    return load_files(path)

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import cast
 
 import trio
+from pydicom.uid import UID
 from pynetdicom import _config
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
@@ -333,7 +334,7 @@ def _prepare(
     requestor.requested_contexts = contexts
     for uid in receiving:
         role = SCP_SCU_RoleSelectionNegotiation()
-        role.sop_class_uid = uid
+        role.sop_class_uid = UID(uid)
         role.scu_role, role.scp_role = False, True
         requestor.add_negotiation_item(role)
     return association

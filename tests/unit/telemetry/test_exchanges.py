@@ -63,8 +63,14 @@ def test_one_line_an_exchange_with_keys_that_pass(reporter, lines):
 
 @pytest.mark.parametrize(
     ("outcome", "level"),
-    [("ok", "info"), ("refused", "info"), ("client_gone", "info"), ("cancelled", "info")]
-    + [("failed", "warning"), ("broken", "warning")],
+    [
+        ("ok", "info"),
+        ("refused", "info"),
+        ("client_gone", "info"),
+        ("cancelled", "info"),
+        ("failed", "warning"),
+        ("broken", "warning"),
+    ],
 )
 def test_a_failure_that_is_not_the_caller_s_is_a_warning(reporter, lines, outcome, level):
     reporter.finished(summary(outcome=outcome))

@@ -151,8 +151,9 @@ class TestLibraries:
         logging.getLogger("pynetdicom.assoc").error("broken")
         assert only_line(stream)["level"] == "error"
 
-    def test_hypercorn_s_error_log_keeps_its_first_line(self, stream):
-        logging.getLogger("hypercorn.error").error("Error in ASGI Framework\nmore")
+    @pytest.mark.parametrize("name", ["harmony.web", "hypercorn.error"])
+    def test_known_sentences_keep_their_first_line(self, stream, name):
+        logging.getLogger(name).error("Error in ASGI Framework\nmore")
         assert only_line(stream)["text"] == "Error in ASGI Framework"
 
 

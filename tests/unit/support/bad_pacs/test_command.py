@@ -43,7 +43,7 @@ def test_command_set_of_pynetdicom_is_read():
     primitive.Status = 0x0000
     message = C_FIND_RSP()
     message.primitive_to_message(primitive)
-    read = command.decode(encode(message.command_set, True, True))
+    read = command.decode(encode(message.command_set, True, True) or b"")
     assert command.number(read, Tag.RESPONDED_TO) == 9
     assert command.number(read, Tag.COMMAND_FIELD) == Field.C_FIND_RSP
     assert command.text(read, Tag.AFFECTED_SOP_CLASS) == FIND

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.sop_class import (
     CTImageStorage,
     PatientRootQueryRetrieveInformationModelFind,
@@ -85,7 +86,7 @@ def query() -> Dataset:
 
 
 def ct(number: int) -> FileDataset:
-    image = FileDataset(None, Dataset(), preamble=b"\0" * 128)
+    image = FileDataset("", Dataset(), preamble=b"\0" * 128)
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = CTImageStorage
@@ -317,15 +318,11 @@ def test_forged_header_reaches_the_peer(forged):
 
 @pytest.mark.parametrize("answer", [(1, 1, 7), (1, 1, 3), (2, 3, 1), (1, 2, 2)])
 def test_association_is_rejected(answer):
-    with bad_pacs(Script(associate=(Reject(*answer),))) as peer, associated(peer) as association:
-        rejection = association.acceptor.primitive
-        assert association.is_rejected
-        assert rejection is not None
-        assert (
-            rejection.result,
-            rejection.result_source,
-            rejection.diagnostic,
-        ) == answer
+    with bad_pacs(Script(associate=(Reject(*answer),))) as peer, plain_client(peer) as sock:
+        sock.sendall(association_request())
+        rejection = A_ASSOCIATE_RJ()
+        rejection.decode(read_pdu(sock))
+        assert (rejection.result, rejection.source, rejection.reason_diagnostic) == answer
 
 
 def test_contexts_are_accepted_selectively():

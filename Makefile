@@ -1,0 +1,56 @@
+# Each target makes the environment it needs; `make help` lists them.
+# ARGS are handed on: make test ARGS="-k find -x"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help test check bench format peers clean
+
+ARGS ?=
+# The first Python that Harmony supports, 3.11 to 3.13; or say PYTHON=/path/to/python.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+TEST := .venvs/test
+CHECK := .venvs/check
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+test: $(TEST)/.made peers ## run all tests, warnings as errors; installs Orthanc and DCMTK if root
+	$(TEST)/bin/python -m pytest -W error $(ARGS)
+
+check: $(CHECK)/.made ## format, lint, types, import layers, schemas
+	$(CHECK)/bin/ruff format --check .
+	$(CHECK)/bin/ruff check .
+	$(CHECK)/bin/mypy
+	$(CHECK)/bin/lint-imports --no-cache
+	$(CHECK)/bin/python -m tools.check_schemas
+
+bench: $(TEST)/.made peers ## compare Harmony with DCMTK's commands and with pynetdicom
+	$(TEST)/bin/python -m tools.bench $(ARGS)
+
+format: $(CHECK)/.made ## rewrite the files as `make check` wants them
+	$(CHECK)/bin/ruff check --fix-only .
+	$(CHECK)/bin/ruff format .
+
+peers:
+	@tools/install_peers.sh
+
+clean: ## remove environments and caches
+	rm -rf .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find harmony tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(TEST)/.made: EXTRAS := dev
+# Never legacy-typing: see pyproject.toml.
+$(CHECK)/.made: EXTRAS := dev,lint
+
+# Debian's python3 has no ensurepip without python3-venv: then its own pip fills the environment.
+.venvs/%/.made: pyproject.toml harmony/__init__.py
+	@[ -n "$(PYTHON)" ] || { echo "Harmony needs Python 3.11, 3.12 or 3.13; name one with PYTHON=" >&2; exit 1; }
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D) >/dev/null || $(PYTHON) -m venv --without-pip --clear $(@D)
+	if [ -x $(@D)/bin/pip ]; then pip="$(@D)/bin/python -m pip"; \
+	else pip="$(PYTHON) -m pip --python $(@D)/bin/python"; fi; \
+	$$pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@

@@ -1,0 +1,83 @@
+"""From a configuration to objects, without running any."""
+
+import dataclasses
+from pathlib import Path
+
+from harmony.assembly import assemble
+from harmony.backends.dicom import DicomBackend
+from harmony.config.model import Configuration, Network, Pipeline, Service
+from harmony.endpoints.http import HttpEndpoint
+from harmony.envelope import Operation
+
+PACS = {"aet": "ORTHANC", "host": "localhost", "port": 4242, "local_aet": "HARMONY"}
+
+
+CONFIGURATION = Configuration(
+    file=Path("config.toml"),
+    networks={name: Network(name=name) for name in ("default", "inner", "spare")},
+    endpoints={
+        "web": Service(name="web", service="http", options={"path_prefix": "/dicom"}),
+        "other": Service(name="other", service="http", options={"path_prefix": "/other"}),
+    },
+    middleware={},
+    backends={
+        "pacs": Service(name="pacs", service="dicom", options=PACS),
+        "unused": Service(name="unused", service="dicom", options=PACS),
+    },
+    pipelines={"bridge": Pipeline(name="bridge", endpoints=("web",), backends=("pacs",))},
+)
+
+
+class Nobody:
+    def finished(self, summary):
+        raise AssertionError("nothing runs here")
+
+
+async def never(target, proposals, /, *, task_status):
+    raise AssertionError("nothing is opened here")
+
+
+def assembled(**changes):
+    configuration = dataclasses.replace(CONFIGURATION, **changes)
+    return assemble(configuration, observer=Nobody(), open_link=never)
+
+
+def test_a_pipeline_joins_its_endpoints_to_its_backends():
+    assembly = assembled()
+    (bridge,) = assembly.pipelines
+    assert bridge.name == "bridge"
+    (endpoint,) = bridge.endpoints
+    assert isinstance(endpoint, HttpEndpoint)
+    assert [(claim.network, claim.prefix) for claim in endpoint.claims()] == [("default", "/dicom")]
+    assert bridge.pipeline.accepts(Operation.FIND)
+
+
+def test_only_backends_that_a_pipeline_names_are_made():
+    backends = assembled().backends
+    assert list(backends) == ["pacs"]
+    assert isinstance(backends["pacs"], DicomBackend)
+
+
+def test_pipelines_share_a_backend():
+    pipelines = {
+        "one": Pipeline(name="one", endpoints=("web",), backends=("pacs",)),
+        "two": Pipeline(name="two", endpoints=("other",), backends=("pacs",)),
+    }
+    assembly = assembled(pipelines=pipelines)
+    assert [pipeline.name for pipeline in assembly.pipelines] == ["one", "two"]
+    assert list(assembly.backends) == ["pacs"]
+
+
+def test_only_networks_with_a_path_on_them_get_a_router():
+    pipelines = {
+        "bridge": Pipeline(
+            name="bridge", networks=("inner", "default"), endpoints=("web",), backends=("pacs",)
+        )
+    }
+    assert sorted(assembled(pipelines=pipelines).routers) == ["default", "inner"]
+    assert list(assembled().routers) == ["default"]
+
+
+def test_without_pipelines_there_is_nothing_to_run():
+    assembly = assembled(pipelines={})
+    assert (dict(assembly.backends), assembly.pipelines, dict(assembly.routers)) == ({}, (), {})
