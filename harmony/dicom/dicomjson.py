@@ -224,7 +224,7 @@ def _plain(vr: str, raw: bytes, order: str, decode: Callable[[bytes], str]) -> J
     return _with_values(vr, [part or None for part in parts])
 
 
-_TEXT_VRS = _LOCALISED | _PADDED_BOTH | {"UI", "UR"}
+_TEXT_VRS = _LOCALISED | _PADDED_BOTH | {"AS", "UI", "UR"}
 
 
 def _with_values(vr: str, values: list[object]) -> Json:

@@ -20,6 +20,8 @@ from harmony.errors import RequestError
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?", re.ASCII)
 _ACRONYM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
+# VRs whose text the character set does not touch. PS3.5 6.1.2.3.
+_ASCII = frozenset(["AE", "AS", "CS", "DS", "IS", "UR"])
 # Text VRs that may be matched on, and the most characters of one value. PS3.5 table 6.2-1.
 _LENGTHS = {
     "AE": 16,
@@ -47,6 +49,12 @@ _RANGES = {
     "TM": re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?"),
     "DT": re.compile(r"[0-9]{4,14}(\.[0-9]{1,6})?([+-][0-9]{4})?"),
 }
+_FORMS = {
+    "AS": re.compile(r"[0-9]{3}[DWMY]"),
+    "DS": re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *"),
+    "IS": re.compile(r" *[+-]?[0-9]+ *"),
+}
+_FORM_TEXTS = {"AS": "an age as 042Y", "DS": "a decimal number", "IS": "a whole number"}
 _RANGE_FORMS = {"DA": "YYYYMMDD", "TM": "HHMMSS", "DT": "YYYYMMDDHHMMSS"}
 _WILDCARDS = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])
 _ONE_VALUE = frozenset(["LT", "ST", "UR", "UT"])  # a backslash is a character there, PS3.5 6.2
@@ -131,8 +139,12 @@ def _text(name: str, vr: str, item: object) -> str:
         return text
     if len(text) > _LENGTHS[vr]:
         raise _bad(name, f"its value is longer than {_LENGTHS[vr]} characters", "shorten it")
+    if vr in _ASCII and not text.isascii():
+        raise _bad(name, f"VR {vr} takes no letters beyond ASCII", "write it without them")
     if has_wildcard(text) and vr not in _WILDCARDS:
         raise _bad(name, f"VR {vr} takes no wildcards", "give the value itself")
+    if vr in _FORMS and not _FORMS[vr].fullmatch(text):
+        raise _bad(name, f"its value is no {vr} of DICOM", f"write {_FORM_TEXTS[vr]}")
     return text
 
 
@@ -169,8 +181,8 @@ def _check_range(name: str, vr: str, text: str) -> str:
 @functools.cache
 def _names() -> Mapping[str, int]:
     """Every keyword of the dictionary, and its snake_case form."""
-    snakes = {snake_case(keyword): tag for keyword, tag in keyword_dict.items()}
-    return snakes | keyword_dict
+    keywords = {keyword: tag for keyword, tag in keyword_dict.items() if keyword}
+    return {snake_case(keyword): tag for keyword, tag in keywords.items()} | keywords
 
 
 def snake_case(keyword: str) -> str:

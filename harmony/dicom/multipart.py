@@ -20,7 +20,9 @@ MAX_HEADERS = 64
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]", re.ASCII)
-_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;]*)')
+_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)')
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+_FOLD = re.compile(rb"\r\n[ \t]+")  # a header may go on in the next line, RFC 5322 2.2.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,10 @@ class MultipartReader:
             self._ended = True
             events.append(End())
             return False
-        end = self._buffer.find(b"\r\n")
+        end = self._buffer.find(b"\r\n", 0, MAX_BOUNDARY)
         if end < 0:
-            if len(self._buffer) > MAX_BOUNDARY:
-                raise _bad("a boundary line without end")
+            if len(self._buffer) >= MAX_BOUNDARY:
+                raise _bad("too much follows a boundary on its line")
             return False
         if self._buffer[:end].strip(b" \t"):
             raise _bad("something follows a boundary on its line")
@@ -143,9 +145,10 @@ class MultipartReader:
         return True
 
     def _headers(self, events: list[Event]) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or end > self._max_header_bytes:
-            if len(self._buffer) > self._max_header_bytes:
+        most = self._max_header_bytes + len(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", 0, most)
+        if end < 0:
+            if len(self._buffer) >= most:
                 raise _bad(f"a part has more than {self._max_header_bytes} bytes of headers")
             return False
         self._parts += 1
@@ -186,17 +189,19 @@ class MultipartReader:
 
 
 def _parse_headers(block: bytes) -> Headers:
-    lines = [line for line in block.split(b"\r\n") if line]
+    lines = _FOLD.sub(b" ", block).split(b"\r\n") if block else []
     if len(lines) > MAX_HEADERS:
         raise _bad(f"a part has more than {MAX_HEADERS} headers")
     headers: list[tuple[str, str]] = []
     for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name != name.strip():
-            raise _bad("a part's header has no name")
-        headers.append((name.decode("latin-1").lower(), value.strip().decode("latin-1")))
-        if headers[-1][0] == "content-type" and headers[-1][1].lower().startswith("multipart/"):
+        match = _HEADER.fullmatch(line)
+        if match is None:
+            raise _bad("a line of a part's headers is not `name: value`")
+        name = match[1].decode("ascii").lower()
+        value = match[2].strip(b" \t").decode("latin-1")
+        if name == "content-type" and value.lower().startswith("multipart/"):
             raise _bad("a part is a multipart body itself")
+        headers.append((name, value))
     return tuple(headers)
 
 

@@ -17,7 +17,9 @@ _PREFIX = b"DICM"
 _START = PREAMBLE_BYTES + len(_PREFIX)
 _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<HH2sHL")
-_LONG_VRS = frozenset((b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF", b"OD", b"OL", b"UC", b"UR"))
+_LONG_VRS = frozenset(
+    (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF", b"OD", b"OL", b"OV", b"SV", b"UC", b"UR", b"UV")
+)
 _GROUP_LENGTH, _VERSION, _CLASS, _INSTANCE, _SYNTAX, _IMPLEMENTATION, _VERSION_NAME = (
     0x0000,
     0x0001,
@@ -86,8 +88,6 @@ class Part10Reader:
         self._head += data
         end = self._find_end()
         if end is None:
-            if len(self._head) > _START + MAX_META_BYTES:
-                raise _bad(f"more than {MAX_META_BYTES} bytes of file meta information")
             return []
         rest = bytes(self._head[end:])
         self._head.clear()
@@ -120,8 +120,8 @@ class Part10Reader:
                 offset += 4
             elif not vr.isalpha():
                 raise _bad("the file meta information is not in Explicit VR Little Endian")
-            if length > MAX_META_BYTES:
-                raise _bad(f"element (0002,{element:04X}) is {length} bytes long")
+            if offset + length > _START + MAX_META_BYTES:
+                raise _bad(f"more than {MAX_META_BYTES} bytes of file meta information")
             if len(head) < offset + length:
                 return None
             values[element] = bytes(head[offset : offset + length])

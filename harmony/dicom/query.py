@@ -113,11 +113,20 @@ def _keys(given: Mapping[str, object]) -> dict[int, tuple[str, ...]]:
             raise _bad(f"`{names[tag]}` and `{name}` are the same key", "give it once")
         if tag == QUERY_RETRIEVE_LEVEL:
             raise _bad(f"`{name}` is the level of the query", "write it as `query_level`")
-        if tag >> 16 in (0x0000, 0x0002) or tag == SPECIFIC_CHARACTER_SET:
+        if not _may_be_key(tag):
             raise _bad(f"`{name}` is no key of a query", "leave it out")
         found[tag] = texts(name, tag, value)
         names[tag] = name
     return found
+
+
+def _may_be_key(tag: int) -> bool:
+    """Neither command, file meta, group length nor delimiter (PS3.5 7.1, 7.2, 7.5).
+
+    The character set of an identifier is ours to choose.
+    """
+    group, element = tag >> 16, tag & 0xFFFF
+    return 0x0008 <= group < 0xFFFE and element != 0x0000 and tag != SPECIFIC_CHARACTER_SET
 
 
 def _level(given: object, keys: Mapping[int, tuple[str, ...]]) -> Level:
@@ -162,8 +171,8 @@ def _with_returns(
     if root is Root.STUDY:
         above = [tag for tag in above if tag != PATIENT_ID]
     for tag in (*_DEFAULTS[level], *above, *(find_tag(name) for name in wanted)):
-        if tag >> 16 in (0x0000, 0x0002) or tag == SPECIFIC_CHARACTER_SET:
-            raise _bad("`return` lists what is no key of a query", "leave it out")
+        if not _may_be_key(tag):
+            raise _bad(f"`return` lists {tag:08X}, which is no key of a query", "leave it out")
         if tag != QUERY_RETRIEVE_LEVEL:
             found.setdefault(tag, ())
     return found
@@ -195,15 +204,17 @@ def _only_unique(
                 code="missing-uid",
                 hint=f"give {', '.join(_KEYWORDS[each] for each in needed)}",
             )
-        if len(values) > 1 and tag != UNIQUE[level]:
+        if len(values) > 1 and (tag != UNIQUE[level] or tag == PATIENT_ID):
             raise _bad(
-                f"`{_KEYWORDS[tag]}` has several values above level {level}", "give one of them"
+                f"`{_KEYWORDS[tag]}` has several values; a retrieve takes a list only of UIDs, "
+                f"and only at their own level",
+                "give one of them",
             )
     return {tag: keys[tag] for tag in needed}
 
 
 def _name(tag: int) -> str:
-    return _KEYWORDS.get(tag, f"{tag:08X}")
+    return f"`{_KEYWORDS.get(tag, f'{tag:08X}')}`"
 
 
 def _refuse_find_controls(controls: Mapping[str, object], operation: Operation) -> None:

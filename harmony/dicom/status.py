@@ -87,6 +87,24 @@ COMMON: tuple[Meaning, ...] = (
     Meaning(0x0213, 0x0213, 503, "out-of-resources", "resource limitation"),
 )
 
+# The keys of an identifier are the client's. What we add asks for values only, and a peer that
+# does not support such a key says FF01, never a failure. PS3.4 C.2.2.1.3.
+_KEYS_HINT = "correct the values of the keys, or give fewer of them"
+_KEYS: tuple[Meaning, ...] = (
+    Meaning(0x0105, 0x0105, 400, "no-such-attribute", "no such attribute", _KEYS_HINT),
+    Meaning(0x0106, 0x0106, 400, "invalid-attribute", "invalid attribute value", _KEYS_HINT),
+    Meaning(0x0107, 0x0107, 400, "attribute-list-error", "attribute list error", _KEYS_HINT),
+    Meaning(0x0114, 0x0115, 400, "invalid-argument", "argument not valid", _KEYS_HINT),
+    Meaning(
+        0x0120,
+        0x0121,
+        400,
+        "missing-attribute",
+        "missing attribute or value",
+        "give the keys that the PACS demands at this level",
+    ),
+)
+
 FIND: tuple[Meaning, ...] = (  # PS3.4 table C.4-1
     Meaning(0xA710, 0xA710, 502, "prior-record-key", "invalid prior record key"),
     Meaning(0xA700, 0xA7FF, 503, "out-of-resources", "out of resources"),
@@ -103,6 +121,7 @@ FIND: tuple[Meaning, ...] = (  # PS3.4 table C.4-1
 )
 
 RETRIEVE: tuple[Meaning, ...] = (  # PS3.4 tables C.4-2 and C.4-3
+    Meaning(0x0000, 0x0000, 502, "sub-operations-failed", "success, yet all sub-operations failed"),
     Meaning(0xA701, 0xA701, 503, "out-of-resources", "unable to count the matches"),
     Meaning(
         0xA702,
@@ -143,9 +162,9 @@ STORE: tuple[Meaning, ...] = (  # PS3.4 table B.2-1
 
 TABLES: dict[Operation, tuple[Meaning, ...]] = {
     Operation.ECHO: COMMON,
-    Operation.FIND: FIND + COMMON,
-    Operation.GET: RETRIEVE + COMMON,
-    Operation.MOVE: RETRIEVE + COMMON,
+    Operation.FIND: FIND + _KEYS + COMMON,
+    Operation.GET: RETRIEVE + _KEYS + COMMON,
+    Operation.MOVE: RETRIEVE + _KEYS + COMMON,
     Operation.STORE: STORE + COMMON,
 }
 
@@ -303,12 +322,14 @@ def aborted(source: int, reason: int, *, peer: str, answered: bool) -> UpstreamE
 
 
 def store_http_status(results: Sequence[Stored]) -> int:
-    """The status of a STORE as a whole. PS3.18 10.5.3."""
+    """The status of a STORE as a whole, of which something was sent. PS3.18 10.5.3."""
+    if not results:
+        raise ValueError("nothing was stored, so there is no status of it")
     kinds = [kind(result.status) for result in results]
     if all(each is StatusKind.SUCCESS for each in kinds):
         return 200
     if any(each in (StatusKind.SUCCESS, StatusKind.WARNING) for each in kinds):
         return 202
-    if all(0xA700 <= result.status <= 0xA7FF for result in results):
+    if all(meaning(Operation.STORE, result.status).http == 503 for result in results):
         return 503
     return 409

@@ -21,7 +21,8 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 _MAX_DIGITS = 100
 # A string as a whole, or one bracket; everything between is of no interest here.
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A string that never closes reaches to the end: without that, each of its quotes would be tried.
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,7 +52,8 @@ def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
             parse_int=_integer,
         )
     except json.JSONDecodeError as exc:
-        raise _bad(f"{exc.msg.lower()} at line {exc.lineno}, column {exc.colno}") from None
+        what = exc.msg.lower().removesuffix(" at")
+        raise _bad(f"{what} at line {exc.lineno}, column {exc.colno}") from None
     except RecursionError:
         raise _bad("it cannot be parsed") from None
     if "\\u" in text:

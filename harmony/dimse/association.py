@@ -84,10 +84,16 @@ class Association:
         self._in_order = True
         self._doubt = False  # the operation ended well, but what comes next is not sure
         self._used = False
+        self._unfit = False  # the peer does not accept here what was asked
 
     @property
     def is_reusable(self) -> bool:
         """True if every operation ended in order and nothing unasked has come since."""
+        return self.is_in_order and not self._unfit
+
+    @property
+    def is_in_order(self) -> bool:
+        """True if it can be released politely."""
         return self._in_order and self._link.is_quiet
 
     def accepts(self, abstract_syntax: str, transfer_syntax: str) -> bool:
@@ -222,7 +228,9 @@ class Association:
         with self._operation(Operation.STORE):
             context = self._context(instance.sop_class_uid, instance.transfer_syntax)
             if context is None:
-                raise Refused(no_context(self._target, Operation.STORE, instance.sop_class_uid))
+                raise Refused(
+                    no_context(self._target, Operation.STORE, instance.sop_class_uid), final=True
+                )
             request = Command(
                 field=CommandField.C_STORE_RQ,
                 affected_sop_class_uid=instance.sop_class_uid,
@@ -259,6 +267,7 @@ class Association:
                 raise NotAnswered(error) from exc
             raise error from exc
         except Refused as exc:
+            self._unfit = exc.final
             self._end_in_order()
             raise exc.error from None
         except BaseException:
@@ -388,7 +397,7 @@ class Association:
         for context in self._link.contexts.values():
             if context.abstract_syntax == abstract_syntax:
                 return context
-        raise Refused(no_context(self._target, operation, abstract_syntax))
+        raise Refused(no_context(self._target, operation, abstract_syntax), final=True)
 
     def _context(self, abstract_syntax: str, transfer_syntax: str) -> Context | None:
         wanted = (abstract_syntax, transfer_syntax)

@@ -21,11 +21,16 @@ class NotAnswered(Exception):
 
 
 class Refused(Exception):
-    """A failure that the peer answered in order: the association can be used again."""
+    """A failure that leaves the association in order.
 
-    def __init__(self, error: HarmonyError) -> None:
+    Attributes:
+        final: nothing was asked, because the association is not fit for it; another one may be.
+    """
+
+    def __init__(self, error: HarmonyError, *, final: bool = False) -> None:
         super().__init__(error.detail)
         self.error = error
+        self.final = final
 
 
 def link_failure(

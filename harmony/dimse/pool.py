@@ -204,11 +204,11 @@ class AssociationPool:
 
     def _give_back(self, purpose: str, association: Association) -> None:
         """Hold it, or end it in the background. Never waits, so it is safe when cancelled."""
-        if self._nursery is None or not association.is_reusable:
+        if self._nursery is None or not association.is_in_order:
             association.hang_up()
             return
         held = _Held(purpose, association)
-        if len(self._held) < self._limits.keep_associations:
+        if association.is_reusable and len(self._held) < self._limits.keep_associations:
             self._held.append(held)
             self._nursery.start_soon(self._hold, held)
         else:

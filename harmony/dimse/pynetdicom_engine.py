@@ -321,7 +321,7 @@ def _prepare(
     requestor.address_info = AddressInformation.from_tuple(sock.getsockname())
     requestor.ae_title = target.local_aet
     requestor.maximum_length = target.maximum_pdu
-    requestor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    requestor.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     requestor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     contexts = []
     receiving: dict[str, None] = {}

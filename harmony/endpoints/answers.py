@@ -25,6 +25,7 @@ from harmony.envelope import (
     Outcome,
     Progress,
     Stored,
+    StreamBroken,
     SubOperations,
 )
 
@@ -103,7 +104,7 @@ async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> 
     return items.outcome
 
 
-class PartMissing(Exception):
+class PartMissing(StreamBroken):
     """Not all that was asked for came, and the answer has begun already."""
 
     def __init__(self, outcome: Outcome) -> None:

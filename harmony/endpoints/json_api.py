@@ -46,6 +46,7 @@ from harmony.errors import HarmonyError, RequestError, UpstreamError
 from harmony.interfaces import ExchangeSummary, Observer, OpenExchange
 from harmony.web.exchange import ClientGone, Reply, Request, until_gone
 from harmony.web.negotiation import choose, media_type
+from harmony.web.problems import MethodNotAllowed
 
 JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
 MULTIPART_DICOM = "multipart/related"
@@ -111,7 +112,7 @@ class JsonApi:
     ) -> None:
         match operation:
             case Operation.STORE:
-                await self._store(request, reply, account)
+                await until_gone(request, lambda: self._store(request, reply, account))
             case Operation.ECHO:
                 choose(request.headers.get("accept"), (JSON,))
                 envelope = self._envelope(request, operation)
@@ -167,10 +168,12 @@ class JsonApi:
             account.items = writer.count
             if paged or outcome.completion is Completion.COMPLETE:
                 await reply.finish()
-            elif query.limit is None and not reply.can_send_trailers:
+            elif reply.can_send_trailers:
+                await reply.finish(_warnings(request, [], outcome))
+            elif query.limit is None:
                 raise PartMissing(outcome)  # nobody asked for a part of the whole
             else:
-                await reply.finish(_warnings(request, [], outcome))
+                await reply.finish()
 
     async def _get(
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
@@ -271,10 +274,10 @@ class JsonApi:
                 pipeline=self.pipeline,
                 endpoint=self.endpoint,
                 operation=account.operation,
-                backend=account.backend,
+                backend=account.backend or getattr(exc, "backend", None),
                 peer=getattr(exc, "peer", None),
                 outcome=_outcome_word(exc, reply),
-                http_status=reply.status,
+                http_status=reply.status or getattr(exc, "http_status", None),
                 dimse_status=getattr(exc, "dimse_status", None),
                 seconds=time.monotonic() - account.started,
                 items=account.items,
@@ -284,9 +287,9 @@ class JsonApi:
 
 
 def _outcome_word(exc: BaseException | None, reply: Reply) -> str:
+    if exc is None or reply.finished:  # a client may close as soon as it has the last byte
+        return "ok"
     match exc:
-        case None:
-            return "ok"
         case RequestError():
             return "refused" if not reply.started else "broken"
         case HarmonyError():

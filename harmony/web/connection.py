@@ -18,8 +18,7 @@ from harmony.web.engine import Engine, Shared, Stream
 from harmony.web.head import HeadGuard, Phase
 
 _READ_BYTES = 65536
-_LINGER_SECONDS = 2.0
-_LINGER_BYTES = 16 * 1024 * 1024
+_LINGER_SECONDS = 5.0
 _GOODBYE_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 
@@ -156,10 +155,9 @@ class Connection:
         return b"" if self._over() else None
 
     def _over(self) -> bool:
-        idle = not self._busy
         return (
             self._closing
-            or (idle and self._common.draining)
+            or (self._common.draining and not self._busy)
             or trio.current_time() >= self._deadline()
         )
 
@@ -203,6 +201,7 @@ class Connection:
             raise
 
     def close(self) -> None:
+        """Read no more; the reader sees to the rest."""
         self._closing = True
         self._lingering = self._guard.phase is Phase.BODY
         self._reading.cancel()
@@ -243,6 +242,7 @@ class Connection:
             self._transport.socket.close()
 
     async def _close(self) -> None:
+        """Close so that the client gets what was sent to it."""
         if self._lingering:
             await self._linger()
         elif self._tls and not self._undelimited:
@@ -255,14 +255,10 @@ class Connection:
 
     async def _linger(self) -> None:
         """Close our side and read on for a while: a reset would take our answer from the client."""
-        seen = 0
         with trio.move_on_after(_LINGER_SECONDS), contextlib.suppress(OSError):
             self._transport.socket.shutdown(socket.SHUT_WR)
-            while seen < _LINGER_BYTES:
-                data = await self._transport.socket.recv(_READ_BYTES)
-                if not data:
-                    return
-                seen += len(data)
+            while await self._transport.socket.recv(_READ_BYTES):
+                pass
 
 
 def _address(name: tuple[str, int]) -> tuple[str, int]:

@@ -62,6 +62,11 @@ class HttpHost:
     def open_connections(self) -> int:
         return self._open
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are worked on."""
+        return self._common.in_flight.count
+
     async def serve(
         self, *, task_status: trio.TaskStatus[tuple[Listening, ...]] = trio.TASK_STATUS_IGNORED
     ) -> None:

@@ -64,7 +64,7 @@ def _quality(candidate: str, ranges: list[_Range]) -> float:
 
 
 def _range(text: str) -> _Range:
-    bare, *parameters = _split(text, ";")
+    bare, *parameters = _split(text, ";") or [""]
     quality = 1.0
     for parameter in parameters:
         name, _, value = parameter.partition("=")

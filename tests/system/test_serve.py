@@ -60,7 +60,8 @@ async def test_it_prints_where_it_listens_and_serves_there(serve, tmp_path):
             assert not served.url.endswith(":0")
             async with served.client() as client:
                 answer = await client.post("/dicom/echo")
-            assert answer.status_code == 200
+                assert answer.status_code == 200
+                await eventually(lambda: served.events("exchange.finished"))
             ready = await served.admin("/readyz")
             assert ready.status_code == 200
             ports = {found["name"]: found["port"] for found in ready.json()["listeners"]}
@@ -92,7 +93,8 @@ async def test_metrics_count_what_happened(serve, tmp_path):
         async with serve(write(tmp_path, pacs=peer.port)) as served:
             async with served.client() as client:
                 assert len((await client.post("/dicom/find", json=FIND)).json()) == 3
-            text = (await served.admin("/metrics")).text
+                await eventually(lambda: served.events("exchange.finished"))
+                text = (await served.admin("/metrics")).text
     assert 'harmony_exchanges_total{operation="find",outcome="ok",pipeline="bridge"} 1.0' in text
     assert 'harmony_peer_up{backend="pacs"} 1.0' in text
     assert 'harmony_associations{backend="pacs",state="busy"} 0.0' in text

@@ -16,6 +16,7 @@ import trio
 
 from harmony.dimse import contexts
 from harmony.dimse.association import Association
+from harmony.dimse.link import Proposal
 from harmony.dimse.pool import OpenLink
 from harmony.envelope import (
     Completion,
@@ -111,10 +112,18 @@ def sent_instance(size: int = 300_000) -> Instance:
     )
 
 
+class NotStored(HarmonyError):
+    """A failure status is a result of C-STORE; here it is turned into what others raise."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("not stored", http_status=502)
+        self.dimse_status = status
+
+
 async def store(association: Association, taken: Taken) -> None:
     stored = await association.store(sent_instance())
     if stored.status != 0:
-        raise UpstreamError("not stored", dimse_status=stored.status)
+        raise NotStored(stored.status)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -126,7 +135,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def proposals_of(name: str) -> tuple[contexts.Proposal, ...]:
+def proposals_of(name: str) -> tuple[Proposal, ...]:
     if name == "get":
         return contexts.for_get()
     if name == "store":
@@ -257,10 +266,11 @@ async def test_a_bad_peer_is_a_failure_with_a_truthful_status(
     answer = {} if bad.answer is None else {name: bad.answer}
     script = Script(associate=bad.associate or (Accept(),), **answer)
     with trio.fail_after(20), bad_pacs(script) as peer:
-        with pytest.raises(UpstreamError) as caught:
+        with pytest.raises(HarmonyError) as caught:
             await perform(name, peer.port, open_link)
         assert caught.value.http_status == bad.http_status
-        assert caught.value.peer == f"PACS@127.0.0.1:{peer.port}"
+        if isinstance(caught.value, UpstreamError):
+            assert caught.value.peer == f"PACS@127.0.0.1:{peer.port}"
         peer.script = GOOD
         await perform(name, peer.port, open_link)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
 
 import trio
 
 from harmony.dicom.multipart import MultipartReader, PartBegin, boundary_of
 from tests.support import dimse
 from tests.support.bad_pacs import Final, Rows, Script, SendInstances, bad_pacs
+from tests.support.eventually import eventually
 from tests.support.gateway import gateway
 from tests.support.part10 import part10
 
@@ -87,15 +89,14 @@ async def test_an_upload_reaches_the_pacs_while_it_is_still_coming() -> None:
     sent = [dimse.instance(300_000, uid=f"1.2.{n}") for n in range(5)]
     moved_on = trio.Event()
 
-    async def body() -> object:  # type: ignore[misc]
+    async def body() -> AsyncIterator[bytes]:
+        yield b"--b"
         for instance in sent:
-            yield b"--b\r\nContent-Type: application/dicom\r\n\r\n" + part10(instance) + b"\r\n"
+            yield b"\r\nContent-Type: application/dicom\r\n\r\n" + part10(instance) + b"\r\n--b"
             if instance is sent[0]:
-                with trio.fail_after(10):
-                    while not peer.requests:
-                        await trio.sleep(0.01)
+                await eventually(lambda: bool(peer.requests))
                 moved_on.set()
-        yield b"--b--\r\n"
+        yield b"--\r\n"
 
     with trio.fail_after(30), bad_pacs(Script()) as peer:
         async with gateway(port=peer.port) as running:

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import h2.config
 import h2.connection
@@ -95,7 +95,7 @@ class Wire:
         self.stream = stream
         self.unread = b""
 
-    async def __aenter__(self) -> Wire:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -167,7 +167,7 @@ class Http2Wire:
         self.h2.initiate_connection()
         self._events: list[h2.events.Event] = []
 
-    async def __aenter__(self) -> Http2Wire:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

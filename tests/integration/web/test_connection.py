@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
+import httpx2
 import pytest
 import trio
 
-from harmony.web.exchange import Reply, Request
+from harmony.web.exchange import Handler, Reply, Request
 from tests.integration.web.harness import Wire, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -110,12 +112,15 @@ async def test_a_head_that_never_ends_is_closed_without_an_answer(part: bytes) -
 
 
 async def test_a_dripping_head_is_closed() -> None:
-    async with serving(echo, head_seconds=0.3) as running, await running.connect() as wire:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_drip, wire)
-            await running.settled(1)
-            await running.settled(0)
-            nursery.cancel_scope.cancel()
+    async with (
+        serving(echo, head_seconds=0.3) as running,
+        await running.connect() as wire,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_drip, wire)
+        await running.settled(1)
+        await running.settled(0)
+        nursery.cancel_scope.cancel()
 
 
 async def _drip(wire: Wire) -> None:
@@ -167,18 +172,20 @@ async def test_a_patient_client_is_not_taken_for_a_stalled_body() -> None:
         await trio.sleep(0.4)
         await ignore(request, reply)
 
-    async with serving(slow, body_idle_seconds=0.1, head_seconds=0.1) as running:
-        async with await running.connect() as wire:
-            await wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-            assert (await wire.response())[0] == 200
+    async with (
+        serving(slow, body_idle_seconds=0.1, head_seconds=0.1) as running,
+        await running.connect() as wire,
+    ):
+        await wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        assert (await wire.response())[0] == 200
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 50000000", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("handler", [echo, ignore])
 async def test_an_early_answer_reaches_a_client_that_is_still_sending(
-    framing: bytes, handler: object
+    framing: bytes, handler: Handler
 ) -> None:
-    async with serving(handler) as running, await running.connect() as wire:  # type: ignore[arg-type]
+    async with serving(handler) as running, await running.connect() as wire:
         await wire.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
         chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n" if b"chunked" in framing else b"x" * 65536
         async with trio.open_nursery() as nursery:
@@ -187,6 +194,17 @@ async def test_an_early_answer_reaches_a_client_that_is_still_sending(
             assert status == (413 if handler is echo else 200)
             assert headers["connection"] == "close"
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("handler", [echo, ignore])
+async def test_httpx2_gets_an_early_answer_to_a_large_upload(handler: Handler) -> None:
+    async def upload() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield b"x" * 65536
+
+    async with serving(handler) as running, httpx2.AsyncClient(trust_env=False) as client:
+        answer = await client.post(running.url, content=upload())
+        assert answer.status_code == (413 if handler is echo else 200)
 
 
 async def _push(wire: Wire, chunk: bytes, times: int) -> None:
@@ -248,15 +266,17 @@ async def test_a_slow_but_moving_reader_gets_all() -> None:
         await reply.send(b"x" * size)
         await reply.finish()
 
-    async with serving(big, write_idle_seconds=0.4) as running:
-        async with await running.connect(receive_buffer=65536) as wire:
-            await wire.send(GET)
-            await wire.until(b"\r\n\r\n")
-            seen = len(wire.unread)
-            while seen < size:
-                await trio.sleep(0.02)
-                seen += len(await wire.stream.receive_some(65536))
-            assert seen == size
+    async with (
+        serving(big, write_idle_seconds=0.4) as running,
+        await running.connect(receive_buffer=65536) as wire,
+    ):
+        await wire.send(GET)
+        await wire.until(b"\r\n\r\n")
+        seen = len(wire.unread)
+        while seen < size:
+            await trio.sleep(0.02)
+            seen += len(await wire.stream.receive_some(65536))
+        assert seen == size
 
 
 async def test_a_reader_that_stops_is_cut_and_its_work_ended() -> None:
@@ -270,12 +290,14 @@ async def test_a_reader_that_stops_is_cut_and_its_work_ended() -> None:
         finally:
             ended.set()
 
-    async with serving(flood, write_idle_seconds=0.2) as running:
-        async with await running.connect(receive_buffer=4096) as wire:
-            await wire.send(GET)
-            with trio.fail_after(3):
-                await ended.wait()
-                await running.settled(0)
+    async with (
+        serving(flood, write_idle_seconds=0.2) as running,
+        await running.connect(receive_buffer=4096) as wire,
+    ):
+        await wire.send(GET)
+        with trio.fail_after(3):
+            await ended.wait()
+            await running.settled(0)
 
 
 async def test_every_answer_says_its_request_id_and_no_server() -> None:

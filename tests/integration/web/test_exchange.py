@@ -57,11 +57,13 @@ async def test_a_failure_after_the_head_is_no_clean_end(
 
 
 async def test_an_http_1_0_client_that_waits_for_the_end_sees_a_reset() -> None:
-    async with serving(breaking(CHUNKED, UpstreamError("gone"))) as running:
-        async with await running.connect() as wire:
-            await wire.send(b"GET / HTTP/1.0\r\n\r\n")
-            with pytest.raises(trio.BrokenResourceError):
-                await wire.rest()
+    async with (
+        serving(breaking(CHUNKED, UpstreamError("gone"))) as running,
+        await running.connect() as wire,
+    ):
+        await wire.send(b"GET / HTTP/1.0\r\n\r\n")
+        with pytest.raises(trio.BrokenResourceError):
+            await wire.rest()
 
 
 async def test_an_http_1_0_client_gets_a_whole_answer_with_a_clean_end() -> None:

@@ -410,10 +410,12 @@ async def test_a_store_answer_about_another_instance_is_no_success() -> None:
         await Association(ScriptedLink([answer]), target()).store(instance())
 
 
-async def test_what_the_peer_does_not_accept_is_501_and_the_association_stays() -> None:
+async def test_what_the_peer_does_not_accept_is_501_and_the_next_request_asks_anew() -> None:
     link = ScriptedLink([], contexts={})
     association = Association(link, target())
     with pytest.raises(UpstreamError) as caught:
         await association.echo()
     assert caught.value.http_status == 501
-    assert association.is_reusable
+    assert association.is_in_order
+    assert not association.is_reusable
+    assert not link.hung_up
