@@ -256,20 +256,26 @@ class Items:
             self._take(await self._receive())
         return self._pending is not None
 
-    async def batch(self, at_most: int) -> list[Item]:
-        """Wait for one item, then take what else is there already; empty at the end."""
+    async def batch(self, at_most: int, *, linger: float = 0.0) -> list[Item]:
+        """Wait for one item, then take what else is there already; empty at the end.
+
+        Args:
+            at_most: so many items.
+            linger: seconds to wait for more once there is one.
+        """
         if not await self.wait():
             return []
         taken: list[Item] = []
-        while self._pending is not None:
-            taken.append(self._pending)
-            self._pending = None
-            if len(taken) == at_most:
-                break
-            try:
-                self._take(self._channel.receive_nowait())
-            except (trio.WouldBlock, trio.EndOfChannel):
-                break  # a channel that ended without an outcome raises on the next call
+        with trio.move_on_after(linger):
+            while self._pending is not None:
+                taken.append(self._pending)
+                self._pending = None
+                if len(taken) == at_most:
+                    break
+                try:
+                    self._take(await self._next(wait=bool(linger)))
+                except (trio.EndOfChannel, trio.WouldBlock):
+                    break  # a stream that ended without an outcome raises on the next call
         return taken
 
     def __aiter__(self) -> Items:
@@ -279,6 +285,14 @@ class Items:
         for item in await self.batch(1):
             return item
         raise StopAsyncIteration
+
+    async def _next(self, *, wait: bool) -> Item | Outcome:
+        try:
+            return self._channel.receive_nowait()
+        except trio.WouldBlock:
+            if not wait:
+                raise
+            return await self._channel.receive()
 
     async def _receive(self) -> Item | Outcome:
         try:

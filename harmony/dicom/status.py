@@ -123,14 +123,6 @@ FIND: tuple[Meaning, ...] = (  # PS3.4 table C.4-1
 RETRIEVE: tuple[Meaning, ...] = (  # PS3.4 tables C.4-2 and C.4-3
     Meaning(0x0000, 0x0000, 502, "sub-operations-failed", "success, yet all sub-operations failed"),
     Meaning(0xA701, 0xA701, 503, "out-of-resources", "unable to count the matches"),
-    Meaning(
-        0xA702,
-        0xA702,
-        502,
-        "sub-operations-failed",
-        "unable to perform sub-operations",
-        "can the PACS reach the destination, and does that accept these instances?",
-    ),
     Meaning(0xA700, 0xA7FF, 503, "out-of-resources", "out of resources"),
     Meaning(
         0xA801,
@@ -149,8 +141,40 @@ RETRIEVE: tuple[Meaning, ...] = (  # PS3.4 tables C.4-2 and C.4-3
         "give the UIDs of the level and of those above it",
     ),
     Meaning(0xB000, 0xB000, 502, "sub-operations-failed", "all sub-operations failed"),
-    Meaning(0xC000, 0xCFFF, 502, "unable-to-process", "unable to process", _ASK_THE_PACS),
     Meaning(0xFE00, 0xFE00, 502, "cancelled-by-peer", "the PACS cancelled the retrieve by itself"),
+)
+
+GET: tuple[Meaning, ...] = (  # PS3.4 table C.4-3
+    Meaning(
+        0xA702,
+        0xA702,
+        502,
+        "sub-operations-failed",
+        "unable to perform sub-operations",
+        "does the PACS hold them in a transfer syntax that was not agreed on? its log says more",
+    ),
+    Meaning(0xC000, 0xCFFF, 502, "unable-to-process", "unable to process", _ASK_THE_PACS),
+)
+
+MOVE: tuple[Meaning, ...] = (  # PS3.4 table C.4-2
+    Meaning(
+        0xA702,
+        0xA702,
+        502,
+        "sub-operations-failed",
+        "unable to perform sub-operations",
+        "can the PACS reach the destination, and does that accept these instances?",
+    ),
+    Meaning(
+        0xC000,
+        0xCFFF,
+        502,
+        "unable-to-process",
+        "unable to process",
+        # Orthanc says so where A801 is meant, and for a study that it does not have.
+        "does the PACS know AE title {destination}, and has it what was asked for? "
+        "its log says more",
+    ),
 )
 
 STORE: tuple[Meaning, ...] = (  # PS3.4 table B.2-1
@@ -163,8 +187,8 @@ STORE: tuple[Meaning, ...] = (  # PS3.4 table B.2-1
 TABLES: dict[Operation, tuple[Meaning, ...]] = {
     Operation.ECHO: COMMON,
     Operation.FIND: FIND + _KEYS + COMMON,
-    Operation.GET: RETRIEVE + _KEYS + COMMON,
-    Operation.MOVE: RETRIEVE + _KEYS + COMMON,
+    Operation.GET: GET + RETRIEVE + _KEYS + COMMON,
+    Operation.MOVE: MOVE + RETRIEVE + _KEYS + COMMON,
     Operation.STORE: STORE + COMMON,
 }
 

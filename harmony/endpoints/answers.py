@@ -33,6 +33,7 @@ Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
 _BATCH = 64
+_LINGER_SECONDS = 0.005  # rows come in swarms: a write for each would cost more than it gives
 _INLINE_BYTES = 8 * 1024  # decoding less than this takes less time than a thread's hop
 
 ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
@@ -58,7 +59,7 @@ class MatchWriter:
 
     async def write(self, items: Items) -> Outcome:
         """Write all matches and the end of the body; returns how the query ended."""
-        while batch := await items.batch(_BATCH):
+        while batch := await items.batch(_BATCH, linger=_LINGER_SECONDS):
             await self.write_some([item for item in batch if isinstance(item, Match)])
         await self.end()
         return items.outcome

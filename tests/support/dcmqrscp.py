@@ -7,7 +7,7 @@ study root, and moves only to hosts in its own table.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,20 +45,29 @@ class DcmQrScp:
     port: int
     host: str = "127.0.0.1"
 
-    def load(self, files: Sequence[Path]) -> None:
-        """Store DICOM files, in the transfer syntax they have."""
+    def load(self, files: Iterable[Path], *, propose: str = "--propose-uncompr") -> None:
+        """Store DICOM files.
+
+        Args:
+            propose: storescu's option for their transfer syntax, if it is none of the usual.
+        """
         address = ("--call", self.ae_title, self.host, str(self.port))
-        run("storescu", "--required", "--propose-uncompr", *address, *files)
+        run("storescu", "--required", propose, *address, *files)
 
 
 @contextlib.contextmanager
 def dcmqrscp(
-    root: Path, *, ae_title: str = "DCMQRSCP", destinations: Sequence[Destination] = ()
+    root: Path,
+    *,
+    ae_title: str = "DCMQRSCP",
+    destinations: Sequence[Destination] = (),
+    accept: str = "--prefer-uncompr",
 ) -> Iterator[DcmQrScp]:
     """Run dcmqrscp until the block ends.
 
     Args:
         root: folder for its configuration, its log and its ``store``.
+        accept: its option for the transfer syntaxes it takes and gives.
     """
     (root / "store").mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -70,6 +79,6 @@ def dcmqrscp(
     config.write_text(
         _CONFIG.format(port=port, hosts="\n".join(hosts), ae_title=ae_title, folder=root / "store")
     )
-    with program(["dcmqrscp", "--config", config], root / "dcmqrscp.log") as started:
+    with program(["dcmqrscp", accept, "--config", config], root / "dcmqrscp.log") as started:
         started.wait_until(lambda: accepts("127.0.0.1", port))
         yield DcmQrScp(ae_title=ae_title, port=port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from harmony.envelope import (
     ByteStream,
@@ -82,3 +83,26 @@ async def test_whole_bytes_are_read_once() -> None:
     stream = WholeBytes(b"x")
     assert [chunk async for chunk in stream] == [b"x"]
     assert [chunk async for chunk in stream] == []
+
+
+async def test_a_lingering_batch_waits_for_more_and_loses_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    send, receive = trio.open_memory_channel[Item | Outcome](0)
+    items = Items(receive)
+    rows = [match(b"%d" % n) for n in range(5)]
+
+    async def produce() -> None:
+        with send:
+            for row in rows:
+                await send.send(row)
+                await trio.sleep(2)
+            await send.send(Outcome())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(produce)
+        batches = [await items.batch(10, linger=5)]
+        while batches[-1]:
+            batches.append(await items.batch(10, linger=5))
+    assert [len(batch) for batch in batches] == [3, 2, 0]
+    assert [row for batch in batches for row in batch] == rows
