@@ -353,6 +353,21 @@ _ENTRIES = (
         good=_main("[networks.default]\nhttp = { port = 8081 }\n\n" + _WHOLE),
     ),
     Rule(
+        code="HRM-E242",
+        title="path prefix taken twice",
+        template="{a} and {b} share path prefix `{prefix}`",
+        explanation="A request goes to the endpoint with the longest prefix that fits. Two "
+        "endpoints with the same one on the same network leave no choice. `/` is the default.",
+        bad=_main(
+            _WHOLE.replace('endpoints = ["web"]', 'endpoints = ["web", "other"]')
+            + '\n[endpoints.other]\nservice = "http"\n'
+        ),
+        good=_main(
+            _WHOLE.replace('endpoints = ["web"]', 'endpoints = ["web", "other"]')
+            + '\n[endpoints.other]\nservice = "http"\noptions = { path_prefix = "/other" }\n'
+        ),
+    ),
+    Rule(
         code="HRM-E244",
         title="not a path prefix",
         template="path prefix `{value}` must start with `/`, without `//`, `..` or a final `/`",

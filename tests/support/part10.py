@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
@@ -18,7 +17,7 @@ def part10(instance: Instance) -> bytes:
     meta.MediaStorageSOPInstanceUID = UID(instance.sop_instance)
     meta.TransferSyntaxUID = UID(instance.transfer_syntax)
     meta.ImplementationClassUID = UID("1.2.3.99")
-    buffer = BytesIO()
+    buffer = DicomBytesIO()
     buffer.write(b"\0" * 128 + b"DICM")
     write_file_meta_info(buffer, meta, enforce_standard=True)
     return buffer.getvalue() + instance.data

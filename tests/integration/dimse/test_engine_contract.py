@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import trio
@@ -263,8 +263,9 @@ BAD: dict[str, Bad] = {
 async def test_a_bad_peer_is_a_failure_with_a_truthful_status(
     name: str, bad: Bad, open_link: OpenLink
 ) -> None:
-    answer = {} if bad.answer is None else {name: bad.answer}
-    script = Script(associate=bad.associate or (Accept(),), **answer)
+    script = Script(associate=bad.associate or (Accept(),))
+    if bad.answer is not None:
+        script = replace(script, **{name: bad.answer})  # type: ignore[arg-type]
     with trio.fail_after(20), bad_pacs(script) as peer:
         with pytest.raises(HarmonyError) as caught:
             await perform(name, peer.port, open_link)

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from harmony.dicom.multipart import MultipartReader, boundary_of
+from harmony.errors import RequestError
 from tests.support import dimse
 from tests.support.bad_pacs import (
     Abort,
@@ -90,22 +91,23 @@ class Seen:
 async def ask(running: Gateway, operation: str, level: str, accept: str | None = None) -> Seen:
     """One request, read as a careful client reads it."""
     headers = {"accept": accept} if accept else {}
-    content: dict[str, object] = {}
+    content = b""
     if operation == "store":
         headers["content-type"] = "application/dicom"
-        content["content"] = part10(dimse.instance(100_000, uid="1.2.3.4.5"))
+        content = part10(dimse.instance(100_000, uid="1.2.3.4.5"))
     elif operation != "echo":
-        body: dict[str, object] = {"query_level": level, **UIDS[level]}
+        headers["content-type"] = "application/json"
+        body = {"query_level": level, **UIDS[level]}
         if operation == "move":
             body["destination"] = "DEST"
-        content["json"] = body
+        content = json.dumps(body).encode()
     received = bytearray()
     status = 0
     whole = True
     kind = ""
     try:
         async with running.client.stream(
-            "POST", f"/{operation}", headers=headers, **content
+            "POST", f"/{operation}", headers=headers, content=content
         ) as answer:
             status = answer.status_code
             kind = answer.headers.get("content-type", "")
@@ -127,10 +129,8 @@ def _well_formed(kind: str, body: bytes) -> bool:
             reader = MultipartReader(boundary_of(kind), max_parts=100)
             reader.feed(body)
             reader.close()
-    except ValueError:
+    except (ValueError, RequestError):
         return False
-    except Exception as exc:
-        return not exc  # our reader says that the body is cut short
     return True
 
 

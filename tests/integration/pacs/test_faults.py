@@ -98,7 +98,7 @@ async def test_killed_in_the_middle_of_a_get_the_body_breaks_off(faulty_pacs, tm
     faulty_pacs.load(one.file for one in made)
     asked = {"study_instance_uid": made[0].study_uid}
     with trio.fail_after(SECONDS):
-        async with before(faulty_pacs) as running:
+        async with before(faulty_pacs, maximum_pdu=16384) as running:
             faulty_pacs.cut("slow")  # 2 MB take a minute now
             with pytest.raises(httpx2.RemoteProtocolError):
                 async with running.client.stream("POST", "/get", json=asked) as answer:

@@ -165,7 +165,8 @@ async def test_files_that_orthanc_writes_anew_mean_the_same(orthanc, name):
         del given[TRAILING_PADDING]
     assert got.file_meta.TransferSyntaxUID == given.file_meta.TransferSyntaxUID
     assert contents(data).pixel_sha256 == contents(source).pixel_sha256
-    assert got == given
+    # By value: Orthanc corrects VRs.
+    assert {each.tag: each.value for each in got} == {each.tag: each.value for each in given}
 
 
 @pytest.mark.parametrize(("syntax", "archive"), [("rle", "dcmqrscp")], indirect=["archive"])

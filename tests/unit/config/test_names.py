@@ -84,7 +84,8 @@ def test_an_endpoint_of_two_pipelines_names_both(tmp_path):
 
 
 def test_a_backend_of_two_pipelines_is_fine(tmp_path):
-    text = WHOLE + pipeline("second", endpoints=["web2"]) + ENDPOINT.replace("web", "web2")
+    second = ENDPOINT.replace("web", "web2") + 'options = { path_prefix = "/2" }\n'
+    text = WHOLE + pipeline("second", endpoints=["web2"]) + second
     assert codes(load_text(tmp_path, text)) == []
 
 

@@ -35,6 +35,7 @@ PLACES = {
     "HRM-W222": ("config.toml", 8, 19),
     "HRM-W223": ("config.toml", 8, 75),
     "HRM-E241": ("config.toml", 2, 17),
+    "HRM-E242": ("config.toml", 10, 12),
     "HRM-E244": ("config.toml", 6, 27),
     "HRM-E246": ("config.toml", 2, 13),
 }

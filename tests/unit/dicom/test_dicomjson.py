@@ -115,6 +115,7 @@ SMALL = sorted(
     path
     for path in (Path(pydicom.__file__).parent / "data" / "test_files").glob("*.dcm")
     if path.stat().st_size < 200_000
+    and path.name != "badVR.dcm"  # which pydicom itself cannot write again
 )
 
 
@@ -122,19 +123,15 @@ SMALL = sorted(
 def test_every_element_of_pydicoms_files_is_as_pydicom_shows_it(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            ds = pydicom.dcmread(path, force=True)
-            ds.remove_private_tags()
-            ds.pop("PixelData", None)
-            for element in list(ds):
-                if element.tag.group in (0x5400, 0x6000):  # OB or OW by what surrounds them
-                    del ds[element.tag]
-            encoded = encode(ds, False, True)
-            expected = reference(ds)
-        except Exception as exc:
-            pytest.skip(f"pydicom itself cannot show it: {type(exc).__name__}")
-    if encoded is None:
-        pytest.skip("pydicom itself cannot encode it")
+        ds = pydicom.dcmread(path, force=True)
+        ds.remove_private_tags()
+        ds.pop("PixelData", None)
+        for element in list(ds):
+            if element.tag.group in (0x5400, 0x6000):  # OB or OW by what surrounds them
+                del ds[element.tag]
+        encoded = encode(ds, False, True)
+        expected = reference(ds)
+    assert encoded is not None
     found = json.loads(match_to_json(Match(identifier=encoded, transfer_syntax=EXPLICIT)))
     assert normalised(found) == normalised(expected)
 

@@ -19,9 +19,14 @@ async def in_thread(fn: Callable[[], None]) -> None:
 async def test_items_come_in_the_order_the_thread_put_them() -> None:
     inbox: Inbox[int] = Inbox(10_000)
     got: list[int] = []
+
+    def writer() -> None:
+        for i in range(1000):
+            inbox.put(i, 1)
+
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(in_thread, lambda: [inbox.put(i, 1) for i in range(1000)] and None)
+            nursery.start_soon(in_thread, writer)
             for _ in range(1000):
                 got.append(await inbox.get())
     assert got == list(range(1000))
@@ -103,9 +108,13 @@ async def test_the_outbox_makes_trio_wait_until_the_thread_has_taken_some() -> N
     with trio.move_on_after(0.05) as scope:
         await outbox.wait_room()
     assert scope.cancelled_caught
+
+    def take_one() -> None:
+        outbox.get(False)
+
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(in_thread, lambda: outbox.get(False) and None)
+            nursery.start_soon(in_thread, take_one)
             await outbox.wait_room()
     assert outbox.qsize() == 1
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 from harmony.dimse.contexts import for_queries
@@ -164,7 +165,7 @@ async def test_the_next_request_waits_for_a_place_and_gets_it(engine: FakeEngine
             assert pool.usage == Usage(busy=1, idle=0, waiting=1)
         with trio.fail_after(5):
             while pool.usage.waiting or pool.usage.busy:
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
 
 
 async def test_a_wait_that_takes_too_long_is_503_with_a_retry_after(
