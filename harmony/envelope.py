@@ -79,7 +79,6 @@ class Query:
     keys: tuple[Key, ...]
     limit: int | None = None
     offset: int = 0
-    fuzzy: bool = False
     destination: str | None = None
 
 

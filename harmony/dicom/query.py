@@ -67,9 +67,7 @@ _DEFAULTS: dict[Level, tuple[int, ...]] = {
     ),
     Level.IMAGE: (0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00200013),
 }
-_CONTROLS = frozenset(
-    ("query_level", "query_model", "return", "limit", "offset", "fuzzy", "destination")
-)
+_CONTROLS = frozenset(("query_level", "query_model", "return", "limit", "offset", "destination"))
 _LEVELS = {"INSTANCE": Level.IMAGE, **{level.value: level for level in Level}}
 _ORDER = tuple(Level)
 
@@ -99,7 +97,6 @@ def parse_query(operation: Operation, document: object) -> Query:
         keys=tuple(Key(tag, values) for tag, values in sorted(keys.items())),
         limit=_count(controls, "limit", least=1),
         offset=_count(controls, "offset", least=0) or 0,
-        fuzzy=_flag(controls, "fuzzy"),
         destination=_destination(controls, operation),
     )
 
@@ -218,7 +215,7 @@ def _name(tag: int) -> str:
 
 
 def _refuse_find_controls(controls: Mapping[str, object], operation: Operation) -> None:
-    for name in ("return", "limit", "offset", "fuzzy"):
+    for name in ("return", "limit", "offset"):
         if name in controls:
             raise _bad(f"`{name}` is for find, not for {operation}", "leave it out")
     if operation is not Operation.MOVE and "destination" in controls:
@@ -252,15 +249,6 @@ def _count(controls: Mapping[str, object], name: str, *, least: int) -> int | No
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_LIMIT:
         raise _bad(f"`{name}` is no number from {least} to {MAX_LIMIT}", f'write "{name}": 100')
-    return value
-
-
-def _flag(controls: Mapping[str, object], name: str) -> bool:
-    value = controls.get(name)
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise _bad(f"`{name}` is neither true nor false", f'write "{name}": true')
     return value
 
 

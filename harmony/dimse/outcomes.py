@@ -14,6 +14,7 @@ from harmony.errors import HarmonyError
 from harmony.upper_layer.commands import Command
 
 _SUCCESS = 0x0000
+_MOST_COUNTED = 0xFFFF
 
 
 def status_of(answer: Command, target: Target) -> int:
@@ -62,7 +63,8 @@ def get_outcome(
     """PS3.4 table C.4-3. The peer's counters must agree with what came."""
     counters = counters_of(answer)
     told = _sum(counters.completed, counters.warning)
-    if told is not None and told != received:
+    # The counters have 16 bits (PS3.7 table E.1-1): beyond that they overflow or stand still.
+    if told is not None and told != received and received <= _MOST_COUNTED:
         raise contradiction(target, f"it counts {told} instances sent, {received} came")
     return _retrieve_outcome(Operation.GET, answer, target, received, missing, None)
 

@@ -30,7 +30,7 @@ def curl_commands(text):
     """Every curl command in the sh blocks of a Markdown text, by the operation it calls."""
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
     lines = [line for line in blocks.splitlines() if line.startswith("curl ")]
-    return {re.search(r"/dicom/([a-z]+)", line)[1]: line for line in lines}
+    return {"".join(re.findall(r"/dicom/([a-z]+)", line)): line for line in lines}
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from io import BytesIO
-from urllib.request import urlopen
 
+import httpx2
 import pytest
 import trio
 from pydicom import dcmread
@@ -88,9 +88,10 @@ async def test_orthanc_is_given_each_transfer_syntax_as_it_is(orthanc, pacs, nam
         async with orthanc.gateway() as running:
             answer = await running.client.post("/store", content=file, headers=DICOM)
             assert answer.status_code == 200, answer.text
-    (identity,) = pacs.rest("GET", "/instances")
-    with urlopen(f"{pacs.http}/instances/{identity}/file", timeout=SECONDS) as kept:
-        assert contents(kept.read()) == contents(file)
+            (identity,) = pacs.rest("GET", "/instances")
+            async with httpx2.AsyncClient(trust_env=False) as client:
+                kept = await client.get(f"{pacs.http}/instances/{identity}/file")
+            assert contents(kept.content) == contents(file)
 
 
 async def test_a_refused_instance_is_a_conflict_with_the_status_of_the_pacs(archive):

@@ -182,17 +182,17 @@ def test_lists_ranges_and_wildcards_go_into_the_keys():
 
 
 @pytest.mark.parametrize(
-    ("given", "limit", "offset", "fuzzy"),
+    ("given", "limit", "offset"),
     [
-        ({}, None, 0, False),
-        ({"limit": None, "offset": None, "fuzzy": None, "return": None}, None, 0, False),
-        ({"limit": 1, "offset": 0, "fuzzy": True}, 1, 0, True),
-        ({"limit": MAX_LIMIT, "offset": MAX_LIMIT, "fuzzy": False}, MAX_LIMIT, MAX_LIMIT, False),
+        ({}, None, 0),
+        ({"limit": None, "offset": None, "return": None}, None, 0),
+        ({"limit": 1, "offset": 0}, 1, 0),
+        ({"limit": MAX_LIMIT, "offset": MAX_LIMIT}, MAX_LIMIT, MAX_LIMIT),
     ],
 )
-def test_limit_offset_and_fuzzy_are_taken(given, limit, offset, fuzzy):
+def test_limit_and_offset_are_taken(given, limit, offset):
     query = parse_query(FIND, given)
-    assert (query.limit, query.offset, query.fuzzy) == (limit, offset, fuzzy)
+    assert (query.limit, query.offset) == (limit, offset)
     assert query.destination is None
 
 
@@ -234,8 +234,6 @@ def test_limit_offset_and_fuzzy_are_taken(given, limit, offset, fuzzy):
         ({"limit": 1.0}, "bad-query", '"limit": 100'),
         ({"limit": MAX_LIMIT + 1}, "bad-query", '"limit": 100'),
         ({"offset": -1}, "bad-query", '"offset": 100'),
-        ({"fuzzy": 1}, "bad-query", '"fuzzy": true'),
-        ({"fuzzy": "yes"}, "bad-query", '"fuzzy": true'),
         ({"destination": "DEST"}, "bad-query", "leave"),
         ({"study_date": "yesterday"}, "bad-value", "YYYYMMDD"),
         ({"referenced_study_sequence": "x"}, "bad-value", "`return`"),
@@ -313,7 +311,6 @@ def test_a_retrieve_takes_a_list_of_uids_at_its_level():
         ({**UIDS[STUDY], "return": []}, "bad-query", "`return` is for find"),
         ({**UIDS[STUDY], "limit": 5}, "bad-query", "`limit` is for find"),
         ({**UIDS[STUDY], "offset": 5}, "bad-query", "`offset` is for find"),
-        ({**UIDS[STUDY], "fuzzy": True}, "bad-query", "`fuzzy` is for find"),
     ],
 )
 def test_a_retrieve_that_cannot_be_asked_is_refused(operation, document, code, told):
@@ -463,7 +460,6 @@ names = st.sampled_from(
         "return",
         "limit",
         "offset",
-        "fuzzy",
         "destination",
     ]
 )
