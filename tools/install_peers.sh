@@ -4,12 +4,12 @@
 # where CI=true that is a failure, so that no run passes by skipping.
 set -euo pipefail
 
-packages=(orthanc orthanc-dicomweb dcmtk iproute2 nftables)
+packages=(orthanc orthanc-dicomweb dcmtk iproute2 nftables curl)
 
 missing() {
   local command
   export PATH=$PATH:/usr/sbin:/sbin
-  for command in Orthanc dcmqrscp storescp storescu getscu ip nft tc; do
+  for command in Orthanc dcmqrscp storescp storescu getscu ip nft tc curl; do
     command -v "$command" >/dev/null || echo "$command"
   done
   [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || echo libOrthancDicomWeb.so

@@ -33,6 +33,7 @@ from harmony.envelope import (
     Query,
     RequestEnvelope,
     ResponseEnvelope,
+    Stored,
 )
 from harmony.errors import HarmonyError, RequestError, Unavailable, UpstreamError
 from harmony.interfaces import Exchange, Probe
@@ -43,6 +44,7 @@ _QUERIES = "queries"
 _GET = "get"
 _OPERATIONS = frozenset(set(Operation) - {Operation.HTTP})
 _BUFFERED_MATCHES = 64
+SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 annex C; for an instance in a syntax refused, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,20 +223,30 @@ class DicomBackend:
     async def _store(
         self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
     ) -> Outcome:
-        """C-STORE each instance; a new association whenever the open one lacks a context."""
-        body = cast(AsyncIterator[Instance], request.body)
+        """C-STORE each instance; a new association whenever the open one lacks a context.
+
+        What the PACS accepts no context for is refused by itself (0122), not the others.
+        """
+        body = cast("AsyncIterator[Instance]", request.body)
         wanted: list[tuple[str, str]] = []
+        refused: set[tuple[str, str]] = set()
         async with contextlib.AsyncExitStack() as stack:
             association: Association | None = None
             async for instance in body:
                 context = (instance.sop_class_uid, instance.transfer_syntax)
-                if association is None or not association.accepts(*context):
+                if context not in refused and not (association and association.accepts(*context)):
                     await stack.aclose()
                     wanted = [context, *(w for w in wanted if w != context)]
                     association = await stack.enter_async_context(
                         self._pool.open(contexts.for_store(wanted))
                     )
-                await send.send(await association.store(instance))
+                    if not association.accepts(*context):
+                        refused.add(context)
+                        wanted.remove(context)
+                if association is None or context in refused:
+                    await send.send(_not_accepted(instance))
+                else:
+                    await send.send(await association.store(instance))
         return Outcome()
 
     def _nothing(self, query: Query) -> HarmonyError:
@@ -269,3 +281,11 @@ class DicomBackend:
         except (UpstreamError, Unavailable) as exc:
             exc.backend = self.name
             raise
+
+
+def _not_accepted(instance: Instance) -> Stored:
+    return Stored(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        status=SOP_CLASS_NOT_SUPPORTED,
+    )

@@ -125,7 +125,10 @@ def _text(name: str, vr: str, item: object) -> str:
     text = item if isinstance(item, str) else _number_text(item)
     if not text:
         raise _bad(name, "one of its values is empty", "leave it out")
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+    if any(
+        ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or "\ud800" <= char <= "\udfff"
+        for char in text
+    ):
         raise _bad(name, "its value holds a control character", "leave it out")
     if "\\" in text:
         raise _bad(name, "its value holds a backslash", "write several values as a list")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -216,8 +216,14 @@ class MultipartWriter:
         """The value of the whole body's Content-Type."""
         return f'multipart/related; type="{part_type}"; boundary={self._boundary}'
 
-    def begin(self, headers: Iterable[tuple[str, str]]) -> bytes:
-        """What stands before a part's bytes."""
+    def begin(self, headers: Sequence[tuple[str, str]]) -> bytes:
+        """What stands before a part's bytes.
+
+        Raises:
+            ValueError: a header holds a line break, so it would be more than one.
+        """
+        if any(char in text for header in headers for text in header for char in "\r\n\0"):
+            raise ValueError("a header of a part holds a line break")
         lead = "\r\n" if self._begun else ""
         self._begun = True
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)

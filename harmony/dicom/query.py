@@ -83,7 +83,8 @@ def parse_query(operation: Operation, document: object) -> Query:
     controls = {name: value for name, value in document.items() if name in _CONTROLS}
     keys = _keys({name: value for name, value in document.items() if name not in _CONTROLS})
     level = _level(controls.get("query_level"), keys)
-    root = _root(controls.get("query_model"), level)
+    by_patient = operation is not Operation.FIND and bool(keys.get(PATIENT_ID))
+    root = _root(controls.get("query_model"), level, by_patient=by_patient)
     if operation is Operation.FIND:
         keys = _with_returns(keys, level, root, controls.get("return"))
         if "destination" in controls:
@@ -138,10 +139,16 @@ def _level(given: object, keys: Mapping[int, tuple[str, ...]]) -> Level:
     return level
 
 
-def _root(given: object, level: Level) -> Root:
-    """PS3.4 C.6: only the patient root model has a PATIENT level."""
+def _root(given: object, level: Level, *, by_patient: bool) -> Root:
+    """PS3.4 C.6: only the patient root model has a PATIENT level.
+
+    Args:
+        given: `query_model`.
+        level: of the query.
+        by_patient: whether Patient ID must be a unique key, so that a retrieve obeys it.
+    """
     if given is None:
-        return Root.PATIENT if level is Level.PATIENT else Root.STUDY
+        return Root.PATIENT if level is Level.PATIENT or by_patient else Root.STUDY
     if not isinstance(given, str) or given.lower() not in tuple(Root):
         raise _bad("`query_model` is none that DICOM knows", "write patient or study")
     root = Root(given.lower())
@@ -163,6 +170,9 @@ def _with_returns(
         raise _bad("`return` is no list of keys", 'write "return": ["study_date"]')
     if len(wanted) > MAX_RETURN_KEYS:
         raise _bad(f"`return` lists more than {MAX_RETURN_KEYS} keys", "ask for fewer")
+    for below in _ORDER[_ORDER.index(level) + 1 :]:
+        if keys.get(UNIQUE[below]):  # a PACS may pass over it and answer for everything
+            raise _bad(f"{_name(UNIQUE[below])} is below level {level}", f"ask at level {below}")
     found = dict(keys)
     above = [UNIQUE[each] for each in _ORDER[: _ORDER.index(level)]]
     if root is Root.STUDY:
@@ -183,11 +193,9 @@ def _only_unique(
     if root is Root.STUDY:
         needed.remove(PATIENT_ID)
     for tag, values in keys.items():
-        if tag == PATIENT_ID and root is Root.STUDY:
-            continue  # known by many, of no use here, and harmless
         if tag not in needed:
             raise RequestError(
-                f"{_name(tag)} is no key of a retrieve at level {level}",
+                f"{_name(tag)} is no key of a retrieve at level {level} in the {root} model",
                 code="bad-value",
                 hint=f"give just {', '.join(_KEYWORDS[each] for each in needed)}",
             )

@@ -341,7 +341,7 @@ def aborted(source: int, reason: int, *, peer: str, answered: bool) -> UpstreamE
         peer=peer,
         hint=None
         if answered
-        else "a PACS that does not know our AE title may do so; its log says more",
+        else "it may not know our AE title, or not take what was sent; its log says more",
     )
 
 

@@ -15,10 +15,12 @@ import trio
 
 from harmony.dicom.query import encode_identifier
 from harmony.dicom.status import StatusKind, kind
+from harmony.dicom.uids import is_uid
 from harmony.dimse.contexts import MODELS, VERIFICATION
 from harmony.dimse.conversation import (
     MAX_IDENTIFIER_BYTES,
     DataSet,
+    EvenData,
     Message,
     check_response,
     next_message,
@@ -239,7 +241,8 @@ class Association:
                 priority=PRIORITY_MEDIUM,
                 data_set_type=DATA_SET_PRESENT,
             )
-            await self._link.send(context.id, encode(request), instance.data)
+            data = EvenData(instance.data, instance.transfer_syntax)
+            await self._link.send(context.id, encode(request), data)
             seconds = self._target.timeouts.store_seconds
             answer = await self._response(context, CommandField.C_STORE_RSP, seconds)
             about = answer.affected_sop_instance_uid
@@ -361,6 +364,8 @@ class Association:
             raise contradiction(self._target, "a C-STORE sub-operation that cannot be answered")
         if class_uid is None or instance_uid is None:
             raise contradiction(self._target, "a C-STORE sub-operation without UIDs")
+        if not is_uid(class_uid) or not is_uid(instance_uid):
+            raise contradiction(self._target, "a C-STORE sub-operation with UIDs that are none")
         self._answered = True
         send, receive = trio.open_memory_channel[bytes | None](0)
         with send:

@@ -6,14 +6,17 @@ context, of bounded length and in bounded time.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import trio
 
 from harmony.dicom.status import hex_status
+from harmony.dicom.uids import DEFLATED
 from harmony.dimse.failures import contradiction, too_late
 from harmony.dimse.link import Context, Fragment, Link
 from harmony.dimse.target import Target
+from harmony.errors import RequestError
 from harmony.upper_layer.commands import (
     MAX_COMMAND_BYTES,
     Command,
@@ -119,3 +122,42 @@ class DataSet:
         while (chunk := await self.next()) is not None:
             data += chunk
         return bytes(data)
+
+
+class EvenData:
+    """The bytes of a data set to send, which must be even in number. PS3.5 7.1, 8.2 and A.5.
+
+    A deflated stream is padded with one NUL; any other data set of odd length is damaged, and
+    a peer that gets it would wait for more.
+
+    Raises, at the end:
+        RequestError: it is damaged.
+    """
+
+    def __init__(self, data: AsyncIterator[bytes], transfer_syntax: str) -> None:
+        self._data = data
+        self._deflated = transfer_syntax in DEFLATED
+        self._odd = False
+        self._ended = False
+
+    def __aiter__(self) -> EvenData:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            chunk = await anext(self._data)
+        except StopAsyncIteration:
+            self._ended = True
+            if not self._odd:
+                raise
+            if self._deflated:
+                return b"\0"
+            raise RequestError(
+                "the data set has an odd number of bytes, so it is cut short or damaged",
+                code="unreadable-instance",
+                hint="send the whole file",
+            ) from None
+        self._odd ^= bool(len(chunk) % 2)
+        return chunk

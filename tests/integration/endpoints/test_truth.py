@@ -202,10 +202,17 @@ async def test_a_failure_before_the_first_answer_has_a_truthful_status(
     with trio.fail_after(30), bad_pacs(broken(fault, operation)) as peer:
         async with gateway(port=peer.port, options=OPTIONS) as running:
             seen = await ask(running, operation, level)
-            assert seen.status == fault.status, seen.body
-            assert seen.problem["status"] == fault.status
-            assert seen.problem["backend"] == "pacs"
+            if (operation, fault.status) == ("store", 501):  # told for each instance
+                assert (seen.status, instances(seen)) == (409, ["0x0122"])
+            else:
+                assert seen.status == fault.status, seen.body
+                assert seen.problem["status"] == fault.status
+                assert seen.problem["backend"] == "pacs"
             await assert_works(running, peer, operation, level)
+
+
+def instances(seen: Seen) -> list[str]:
+    return [instance["status"] for instance in json.loads(seen.body)["instances"]]
 
 
 @asked
@@ -386,6 +393,54 @@ async def test_nothing_found_is_an_empty_list_only_for_success(level: str) -> No
             got = await ask(running, "get", level)
     assert (found.status, found.body) == (200, b"[]")
     assert got.status == 404
+
+
+async def test_an_instance_that_the_pacs_does_not_accept_is_told_and_the_others_are_stored() -> (
+    None
+):
+    other = replace(dimse.instance(uid="1.2"), transfer_syntax="1.2.840.10008.1.2.5")
+    files = [dimse.instance(uid="1.1"), other, dimse.instance(uid="1.3")]
+    body = b"".join(
+        b"--b\r\nContent-Type: application/dicom\r\n\r\n" + part10(file) + b"\r\n" for file in files
+    )
+    accept = Accept(transfer_syntaxes=frozenset((dimse.EXPLICIT,)))
+    with trio.fail_after(30), bad_pacs(replace(GOOD, associate=(accept,))) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            answer = await running.client.post(
+                "/store",
+                content=body + b"--b--\r\n",
+                headers={"content-type": "multipart/related; boundary=b"},
+            )
+    assert answer.status_code == 202
+    told = [(i["sop_instance_uid"], i["status"]) for i in answer.json()["instances"]]
+    assert told == [("1.1", "0x0000"), ("1.2", "0x0122"), ("1.3", "0x0000")]
+    assert [r.sop_instance for r in peer.requests] == ["1.1", "1.3"]
+
+
+async def test_a_data_set_of_odd_length_is_refused_before_it_is_finished() -> None:
+    file = part10(dimse.instance(1000, uid="1.1"))[:-1]
+    with trio.fail_after(30), bad_pacs(GOOD) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            answer = await running.client.post(
+                "/store", content=file, headers={"content-type": "application/dicom"}
+            )
+            assert answer.status_code == 400
+            assert "odd" in answer.json()["detail"]
+            assert peer.requests == []
+            await assert_works(running, peer, "store", "")
+
+
+async def test_a_deflated_data_set_of_odd_length_is_padded() -> None:
+    odd = replace(
+        dimse.instance(uid="1.1"), transfer_syntax="1.2.840.10008.1.2.1.99", data=b"x" * 101
+    )
+    with trio.fail_after(30), bad_pacs(GOOD) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            answer = await running.client.post(
+                "/store", content=part10(odd), headers={"content-type": "application/dicom"}
+            )
+            assert answer.status_code == 200
+    assert peer.requests[0].data == b"x" * 101 + b"\0"
 
 
 async def test_an_upload_that_breaks_off_never_reaches_the_pacs_as_an_object() -> None:

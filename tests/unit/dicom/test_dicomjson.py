@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydicom
 import pytest
@@ -20,6 +20,7 @@ from pynetdicom.dsutils import encode
 
 from harmony.dicom import dicomjson
 from harmony.dicom.dicomjson import match_to_json, matches_to_json
+from harmony.dicom.elements import MAX_ELEMENTS
 from harmony.envelope import Match
 from harmony.errors import UpstreamError
 from tests.support import studies
@@ -172,10 +173,69 @@ def test_values_that_are_no_numbers_stay_text(vr: str, text: str, expected: list
     assert found["00091001"]["Value"] == expected
 
 
-def test_numbers_that_json_has_not_become_text() -> None:
+def test_numbers_that_json_has_not_become_null() -> None:
     ds = Dataset()
     ds.add_new(0x00189073, "FD", [1.5, math.inf, math.nan])
-    assert shown(ds)["00189073"]["Value"] == [1.5, "inf", "nan"]
+    assert shown(ds)["00189073"]["Value"] == [1.5, None, None]
+
+
+def element(vr: str, value: bytes, *, big_endian: bool = False) -> bytes:
+    """(0028,0010) with a 16-bit length."""
+    order: Literal["big", "little"] = "big" if big_endian else "little"
+    tag = (0x0028).to_bytes(2, order) + (0x0010).to_bytes(2, order)
+    return tag + vr.encode() + len(value).to_bytes(2, order) + value
+
+
+@pytest.mark.parametrize(
+    ("identifier", "syntax"),
+    [
+        (b"\x08\x00\x32\x10SQ\x00\x00\xff\xff\xff\xff", EXPLICIT),
+        (
+            b"\x08\x00\x32\x10SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff",
+            EXPLICIT,
+        ),
+        (element("US", b"abc"), EXPLICIT),
+        (element("AT", b"abcdef"), EXPLICIT),
+        (element("LO", b"ab"), "1.2.840.10008.1.2.4.50"),
+    ],
+    ids=["sequence without end", "item without end", "half a US", "half an AT", "syntax"],
+)
+def test_what_is_cut_short_never_looks_whole(identifier: bytes, syntax: str) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        match_to_json(Match(identifier=identifier, transfer_syntax=syntax))
+    assert caught.value.code == "undecodable-answer"
+
+
+def test_group_lengths_and_command_elements_are_left_out() -> None:
+    lengths = b"\x10\x00\x00\x00UL\x04\x00abcd" + b"\x00\x00\x00\x09US\x02\x00ab"
+    row = match_to_json(
+        Match(identifier=lengths + element("US", b"\1\0"), transfer_syntax=EXPLICIT)
+    )
+    assert json.loads(row) == {"00280010": {"vr": "US", "Value": [1]}}
+
+
+def test_text_of_an_unknown_vr_is_read_by_the_dictionary() -> None:
+    known = b"\x10\x00\x20\x00UN\x00\x00\x04\x00\x00\x00P123"
+    private = b"\x11\x00\x20\x10UN\x00\x00\x04\x00\x00\x00P123"
+    row = match_to_json(Match(identifier=known + private, transfer_syntax=EXPLICIT))
+    assert json.loads(row) == {
+        "00100020": {"vr": "LO", "Value": ["P123"]},
+        "00111020": {"vr": "UN", "InlineBinary": "UDEyMw=="},
+    }
+
+
+def test_undeclared_text_beyond_ascii_declares_utf8_in_tag_order() -> None:
+    name = "Müller".encode("latin-1")
+    identifier = b"\x08\x00\x20\x00DA\x08\x0020240131" + b"\x10\x00\x10\x00PN\x06\x00" + name
+    row = json.loads(match_to_json(Match(identifier=identifier, transfer_syntax=EXPLICIT)))
+    assert list(row) == ["00080005", "00080020", "00100010"]
+    assert row["00100010"]["Value"] == [{"Alphabetic": "Müller"}]
+
+
+def test_words_of_a_big_endian_peer_come_out_little_endian() -> None:
+    raw = b"\x00\x28\x12\x01OW\x00\x00\x00\x00\x00\x02\x01\x02"
+    row = json.loads(match_to_json(Match(identifier=raw, transfer_syntax=BIG)))
+    assert row["00281201"]["InlineBinary"] == "AgE="
 
 
 def test_binary_values_are_inline() -> None:
@@ -214,7 +274,7 @@ def test_nesting_is_bounded() -> None:
         b"\x10\x00\x20\x00LO\xff\xff12",
         b"\x10\x00\x20\x00\x01\x02\x02\x0012",
         b"\x08\x00\x32\x10SQ\x00\x00\x08\x00\x00\x00\x10\x00\x20\x00LO\x00\x00",
-        b"\x10\x00\x20\x00LO\x00\x00" * (dicomjson.MAX_ELEMENTS + 1),
+        b"\x10\x00\x20\x00LO\x00\x00" * (MAX_ELEMENTS + 1),
         bytes(dicomjson.MAX_BYTES + 1),
     ],
     ids=["cut", "length", "VR", "no item", "elements", "size"],

@@ -277,9 +277,22 @@ def test_in_the_patient_model_the_patient_is_named_too(level):
     assert len(query.keys) == len(UIDS[level]) + 1
 
 
-def test_in_the_study_model_a_patient_id_is_left_away():
-    query = parse_query(GET, {"study_instance_uid": "1.2", "patient_id": "P*"})
-    assert values(query) == {0x0020000D: ("1.2",)}
+def test_a_patient_id_in_a_retrieve_is_obeyed_not_dropped():
+    query = parse_query(GET, {"study_instance_uid": "1.2", "patient_id": "P1"})
+    assert query.root is Root.PATIENT
+    assert values(query) == {0x0020000D: ("1.2",), 0x00100020: ("P1",)}
+
+
+def test_in_the_study_model_a_retrieve_takes_no_patient_id():
+    asked = {"study_instance_uid": "1.2", "patient_id": "P1", "query_model": "study"}
+    assert "`patient_id`" in refusal(GET, asked).detail
+
+
+@pytest.mark.parametrize("key", ["series_instance_uid", "sop_instance_uid"])
+def test_a_find_takes_no_unique_key_below_its_level(key):
+    error = refusal(FIND, {"query_level": "STUDY", key: "1.2"})
+    assert key in error.detail
+    assert error.http_status == 400
 
 
 def test_a_retrieve_takes_a_list_of_uids_at_its_level():

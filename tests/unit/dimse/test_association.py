@@ -279,6 +279,7 @@ BAD_GETS: dict[str, list[Step]] = {
         Fragment(CONTEXT_OF[CT], True, True, b"\0"),
     ],
     "aborts between instances": [store_rq("1.1"), ABORTED],
+    "UID that is none": [store_rq("1.2\r\nX-Injected: 1"), get_rsp(0, completed=1)],
     "unknown context": [
         Answer(field=CommandField.C_STORE_RQ, data=b"x", context_id=255),
     ],
