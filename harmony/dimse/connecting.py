@@ -31,10 +31,23 @@ async def connect(target: Target) -> socket.socket:
         tune(sock)
         if target.tls is not None:
             sock = await _handshake(sock, target.tls, target, peer)
+    except OSError as exc:
+        sock.close()
+        raise lost(target, exc) from exc
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def lost(target: Target, exc: OSError) -> UpstreamError:
+    """The error for a connection that went as soon as it had come."""
+    return UpstreamError(
+        f"{target} closed the connection at once: {_reason(exc)}",
+        code="connection-lost",
+        peer=str(target),
+        hint="a PACS that does not admit this host often does so; its log says more",
+    )
 
 
 def tune(sock: socket.socket) -> None:

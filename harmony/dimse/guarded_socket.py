@@ -57,6 +57,7 @@ class GuardedSocket(AssociationSocket):
         self._send_seconds = target.timeouts.send_seconds
         self._deadline: float | None = None  # of the PDU whose header has been read
         self._pdu_type = 0
+        self._ahead = b""  # read by `ready` already
 
     def connect(self, primitive: T_CONNECT) -> None:
         """Called for AE-1 (PS3.8 9.2): the connection is there already."""
@@ -75,7 +76,20 @@ class GuardedSocket(AssociationSocket):
             return True
         poll = select.poll()  # select() refuses descriptors above 1023
         poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
+        if not poll.poll(0):
+            return False
+        return self._has_data(sock) if isinstance(sock, ssl.SSLSocket) else True
+
+    def _has_data(self, sock: ssl.SSLSocket) -> bool:
+        """Whether what came is data: TLS 1.3 sends session tickets, which nobody may wait for."""
+        sock.settimeout(0.0)
+        try:
+            self._ahead += sock.recv(1)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            return True  # to be met again, and reported, by `recv`
+        return True
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly `nr_bytes`: first a PDU's header, then its body.
@@ -99,7 +113,9 @@ class GuardedSocket(AssociationSocket):
     def _read(self, size: int, deadline: float) -> bytearray:
         """Read `size` bytes, fewer only if the connection is closed."""
         data = bytearray(size)
-        got = 0
+        got = len(self._ahead)
+        data[:got] = self._ahead
+        self._ahead = b""
         sock = cast("socket.socket", self.socket)
         with memoryview(data) as view:
             while got < size:

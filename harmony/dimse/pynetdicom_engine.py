@@ -38,7 +38,7 @@ from pynetdicom.transport import AddressInformation
 from harmony.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from harmony.dicom.status import rejection
 from harmony.dimse.bridge import Inbox
-from harmony.dimse.connecting import connect
+from harmony.dimse.connecting import connect, lost
 from harmony.dimse.guarded_socket import GuardedSocket
 from harmony.dimse.link import Context, End, Ending, Fragment, LinkEnded, Proposal
 from harmony.dimse.packing import MIN_PDU_BYTES, Packer
@@ -84,7 +84,11 @@ async def open_link(
     """
     silence()
     sock = await connect(target)
-    link = PynetdicomLink(target, sock, proposals)
+    try:
+        link = PynetdicomLink(target, sock, proposals)
+    except OSError as exc:  # its address cannot be told any more
+        sock.close()
+        raise lost(target, exc) from exc
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.hang_up_when_cancelled)
@@ -195,16 +199,15 @@ class PynetdicomLink:
         )
 
     def _accept(self, answer: A_ASSOCIATE) -> None:
-        proposed = {
-            cx.context_id: str(cx.abstract_syntax)
-            for cx in self._association.requestor.requested_contexts
-        }
+        proposed = {cx.context_id: cx for cx in self._association.requestor.requested_contexts}
         for cx in answer.presentation_context_definition_results_list:
             number = cx.context_id or 0
-            if cx.result == 0x00 and number in proposed and cx.transfer_syntax:
-                self._contexts[number] = Context(
-                    number, proposed[number], str(cx.transfer_syntax[0])
-                )
+            asked = proposed.get(number)
+            if cx.result != 0x00 or asked is None or not cx.transfer_syntax:
+                continue
+            syntax = cx.transfer_syntax[0]
+            if syntax in asked.transfer_syntax:  # what was not offered is not understood here
+                self._contexts[number] = Context(number, str(asked.abstract_syntax), str(syntax))
         announced = answer.maximum_length_received or 0
         if announced:
             self._send_bytes = min(max(announced, MIN_PDU_BYTES), _MAX_SEND_BYTES)
@@ -310,6 +313,8 @@ class PynetdicomLink:
 def _prepare(
     target: Target, sock: socket.socket, proposals: Sequence[Proposal], inbox: Inbox[Unit]
 ) -> Association:
+    theirs = AddressInformation.from_tuple(sock.getpeername())
+    ours = AddressInformation.from_tuple(sock.getsockname())
     ae = ApplicationEntity(target.local_aet)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = None  # ours are trio's
     association = Association(ae, "requestor")
@@ -317,8 +322,7 @@ def _prepare(
     association.set_socket(GuardedSocket(association, sock, target, reactor.blame))
     acceptor, requestor = association.acceptor, association.requestor
     acceptor.ae_title = target.aet
-    acceptor.address_info = AddressInformation.from_tuple(sock.getpeername())
-    requestor.address_info = AddressInformation.from_tuple(sock.getsockname())
+    acceptor.address_info, requestor.address_info = theirs, ours
     requestor.ae_title = target.local_aet
     requestor.maximum_length = target.maximum_pdu
     requestor.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)

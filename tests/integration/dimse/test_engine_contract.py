@@ -57,6 +57,8 @@ from tests.support.bad_pacs import (
     huge_pdu,
     unknown_pdu,
 )
+from tests.support.bad_pacs.pdu import ContextAnswer
+from tests.support.bad_pacs.talk import Talk
 from tests.support.eventually import eventually
 
 Operation = Callable[[Association, "Taken"], Awaitable[Outcome | None]]
@@ -210,6 +212,23 @@ async def test_the_peers_maximum_length_is_kept(max_length: int, open_link: Open
     assert peer.requests[0].data == dimse.instance(pool_size, uid="1.2.3.4").data
 
 
+class AcceptInAnotherSyntax:
+    """Accept every context in a transfer syntax that nobody offered."""
+
+    def run(self, talk: Talk) -> None:
+        answers = [
+            ContextAnswer(
+                id=context.id,
+                result=0,
+                abstract_syntax=context.abstract_syntax,
+                transfer_syntax="1.2.840.10008.1.2.4.50",
+            )
+            for context in talk.association.contexts
+            if "1.2.840.10008.1.2.4.50" not in context.transfer_syntaxes
+        ]
+        talk.accept(answers, roles=False, max_length=16384)
+
+
 @dataclass(frozen=True, slots=True)
 class Bad:
     """A way to fail before or instead of the first answer, and the status that tells it."""
@@ -223,6 +242,7 @@ BAD: dict[str, Bad] = {
     "rejects, called AE unknown": Bad(associate=(Reject(1, 1, 7),)),
     "rejects, congested": Bad(associate=(Reject(2, 3, 1),), http_status=503),
     "refuses all contexts": Bad(associate=(Accept(only=frozenset()),), http_status=501),
+    "accepts in another syntax": Bad(associate=(AcceptInAnotherSyntax(),), http_status=501),
     "aborts the request": Bad(associate=(Abort(0, 0),)),
     "closes at the request": Bad(associate=(Close(),)),
     "resets at the request": Bad(associate=(Reset(),)),
