@@ -135,7 +135,7 @@ def _base(place: Place, native: str, seed: str) -> FileDataset:
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     dataset.StudyInstanceUID = uid(seed, "s", place.study)
     dataset.SeriesInstanceUID = uid(seed, "e", place.study, place.series)
-    day = np.datetime64("2015-01-01") + int(random.integers(0, 3650))
+    day = np.datetime64("2015-01-01") + np.timedelta64(int(random.integers(0, 3650)), "D")
     dataset.StudyDate = str(day).replace("-", "")
     dataset.StudyTime = "".join(
         f"{int(random.integers(low, high)):02d}" for low, high in ((6, 20), (0, 60), (0, 60))
