@@ -249,6 +249,11 @@ class Items:
             raise RuntimeError("the stream has not ended")
         return self._outcome
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the outcome is there."""
+        return self._outcome is not None
+
     async def wait(self) -> bool:
         """Wait until the first item or the end is there. True if there is an item."""
         if self._pending is None and self._outcome is None:

@@ -17,6 +17,7 @@ from typing import Literal, TypeVar, cast
 
 import trio
 
+from harmony.dicom.status import StatusKind, kind
 from harmony.dimse import contexts
 from harmony.dimse.association import Association
 from harmony.dimse.failures import NotAnswered
@@ -30,6 +31,7 @@ from harmony.envelope import (
     Items,
     Operation,
     Outcome,
+    Progress,
     Query,
     RequestEnvelope,
     ResponseEnvelope,
@@ -186,7 +188,8 @@ class DicomBackend:
         outcome = await self._retrying(
             _QUERIES, contexts.for_queries, lambda association: association.find(capped, send.send)
         )
-        if outcome.completion is Completion.LIMITED and query.limit is None:
+        ours = kind(outcome.status) is StatusKind.PENDING  # the peer had not ended yet
+        if outcome.completion is Completion.LIMITED and query.limit is None and ours:
             # Nobody asked for a part, so a part must not look like the whole.
             raise RequestError(
                 f"there are more than {most} matches",
@@ -213,10 +216,18 @@ class DicomBackend:
         return outcome
 
     async def _move(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
+        moved = 0
+
+        async def follow(item: Item) -> None:
+            nonlocal moved
+            if isinstance(item, Progress):
+                moved = max(moved, item.counters.completed or 0, item.counters.warning or 0)
+            await send.send(item)
+
         async with self._pool.borrow(_QUERIES, contexts.for_queries) as association:
-            outcome = await association.move(query, send.send)
+            outcome = await association.move(query, follow)
         counters = outcome.counters
-        if counters is not None and counters.completed == 0 and not counters.warning:
+        if counters is not None and counters.completed == 0 and not (counters.warning or moved):
             raise self._nothing(query)
         return outcome
 

@@ -35,11 +35,13 @@ from harmony.dimse.failures import (
 from harmony.dimse.identifiers import failed_instances
 from harmony.dimse.link import Context, Link, LinkEnded
 from harmony.dimse.outcomes import (
+    MOST_COUNTED,
     counters_of,
     done,
     echo_outcome,
     find_outcome,
     get_outcome,
+    larger,
     move_outcome,
     status_of,
 )
@@ -54,6 +56,7 @@ from harmony.envelope import (
     Progress,
     Query,
     Stored,
+    SubOperations,
     WholeBytes,
 )
 from harmony.errors import UpstreamError
@@ -182,6 +185,7 @@ class Association:
             context = self._context_of(Operation.GET, MODELS[Operation.GET][query.root])
             await self._send_query(context, CommandField.C_GET_RQ, query)
             received = 0
+            pending: SubOperations | None = None
             while True:
                 message = await next_message(self._link, self._target, seconds)
                 if message.command.field == CommandField.C_STORE_RQ:
@@ -191,7 +195,10 @@ class Association:
                 answer = self._check(message, context, CommandField.C_GET_RSP)
                 missing = await self._failed_instances(context, answer)
                 if kind(status_of(answer, self._target)) is not StatusKind.PENDING:
-                    return get_outcome(answer, self._target, received=received, missing=missing)
+                    return get_outcome(
+                        answer, self._target, received=received, missing=missing, pending=pending
+                    )
+                pending = larger(pending, counters_of(answer))
 
     async def move(self, query: Query, emit: Emit) -> Outcome:
         """C-MOVE to ``query.destination``. PS3.4 C.4.2, PS3.7 9.1.4.
@@ -204,18 +211,24 @@ class Association:
             context = self._context_of(Operation.MOVE, MODELS[Operation.MOVE][query.root])
             await self._send_query(context, CommandField.C_MOVE_RQ, query)
             most = 0
+            pending: SubOperations | None = None
             while True:
                 answer = await self._response(context, CommandField.C_MOVE_RSP, seconds)
                 missing = await self._failed_instances(context, answer)
                 counters = counters_of(answer)
                 now = done(counters)
-                if now is not None and now < most:
+                if now is not None and now < most < MOST_COUNTED:
                     raise contradiction(self._target, "its counters run backwards")
                 most = max(most, now or 0)
                 if kind(status_of(answer, self._target)) is not StatusKind.PENDING:
                     return move_outcome(
-                        answer, self._target, missing=missing, destination=query.destination
+                        answer,
+                        self._target,
+                        missing=missing,
+                        destination=query.destination,
+                        pending=pending,
                     )
+                pending = larger(pending, counters)
                 await emit(Progress(counters=counters))
 
     async def store(self, instance: Instance) -> Stored:

@@ -75,10 +75,10 @@ class Inbox(Generic[T]):
         Raises:
             trio.ClosedResourceError: after `close`.
         """
-        if self._items:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        else:
-            await self.wait()
+        # Always a place to be cancelled, and before anything is taken: a peer that sends faster
+        # than we read must not outlive a deadline.
+        await trio.lowlevel.checkpoint()
+        await self.wait()
         with self._room:
             if self._closed:
                 raise trio.ClosedResourceError("the inbox is closed")

@@ -14,7 +14,7 @@ from harmony.errors import HarmonyError
 from harmony.upper_layer.commands import Command
 
 _SUCCESS = 0x0000
-_MOST_COUNTED = 0xFFFF
+MOST_COUNTED = 0xFFFF  # in 16 bits, PS3.7 table E.1-1
 
 
 def status_of(answer: Command, target: Target) -> int:
@@ -57,47 +57,120 @@ def find_outcome(answer: Command, target: Target) -> Outcome:
             raise Refused(_failure(Operation.FIND, answer, target))
 
 
+def larger(known: SubOperations | None, told: SubOperations) -> SubOperations | None:
+    """The later counters, unless they tell nothing."""
+    return known if _total(told) is None else told
+
+
 def get_outcome(
-    answer: Command, target: Target, *, received: int, missing: tuple[str, ...]
+    answer: Command,
+    target: Target,
+    *,
+    received: int,
+    missing: tuple[str, ...],
+    pending: SubOperations | None = None,
 ) -> Outcome:
-    """PS3.4 table C.4-3. The peer's counters must agree with what came."""
-    counters = counters_of(answer)
-    told = _sum(counters.completed, counters.warning)
-    # The counters have 16 bits (PS3.7 table E.1-1): beyond that they overflow or stand still.
-    if told is not None and told != received and received <= _MOST_COUNTED:
+    """PS3.4 table C.4-3. The peer's counters must agree with what came.
+
+    Args:
+        answer: the final response.
+        target: who gave it.
+        received: instances that came.
+        missing: UIDs that the peer names as failed.
+        pending: the last counters before; those of the final response may be left out.
+    """
+    final = counters_of(answer)
+    told = _sum(final.completed, final.warning)
+    if told is not None and told != received and received <= MOST_COUNTED:
         raise contradiction(target, f"it counts {told} instances sent, {received} came")
-    return _retrieve_outcome(Operation.GET, answer, target, received, missing, None)
+    counters = SubOperations(
+        remaining=final.remaining,
+        completed=received if final.completed is None else final.completed,
+        failed=_first(final.failed, pending.failed if pending else None),
+        warning=final.warning,
+    )
+    return _retrieve_outcome(
+        Operation.GET, answer, target, counters, pending, completed=received, missing=missing
+    )
 
 
 def move_outcome(
-    answer: Command, target: Target, *, missing: tuple[str, ...], destination: str | None
+    answer: Command,
+    target: Target,
+    *,
+    missing: tuple[str, ...],
+    destination: str | None,
+    pending: SubOperations | None = None,
 ) -> Outcome:
-    """PS3.4 table C.4-2. What arrived elsewhere only the peer's counters tell."""
-    counters = counters_of(answer)
-    completed = _sum(counters.completed, counters.warning) or 0
-    return _retrieve_outcome(Operation.MOVE, answer, target, completed, missing, destination)
+    """PS3.4 table C.4-2. What arrived elsewhere only the peer's counters tell.
+
+    Args:
+        answer: the final response.
+        target: who gave it.
+        missing: UIDs that the peer names as failed.
+        destination: AE title that was to receive.
+        pending: the last counters before; those of the final response may be left out.
+    """
+    final = counters_of(answer)
+    counters = SubOperations(
+        remaining=final.remaining,
+        completed=final.completed,
+        failed=_first(final.failed, pending.failed if pending else None),
+        warning=_first(final.warning, pending.warning if pending else None),
+    )
+    before = pending or SubOperations()
+    return _retrieve_outcome(
+        Operation.MOVE,
+        answer,
+        target,
+        counters,
+        pending,
+        completed=_sum(_first(final.completed, before.completed), counters.warning) or 0,
+        missing=missing,
+        destination=destination,
+    )
 
 
 def _retrieve_outcome(
     operation: Operation,
     answer: Command,
     target: Target,
+    counters: SubOperations,
+    pending: SubOperations | None,
+    *,
     completed: int,
     missing: tuple[str, ...],
-    destination: str | None,
+    destination: str | None = None,
 ) -> Outcome:
     status = status_of(answer, target)
-    counters = counters_of(answer)
-    if status == _SUCCESS and counters.remaining:
-        raise contradiction(target, f"success with {counters.remaining} sub-operations remaining")
-    partial = kind(status) is StatusKind.WARNING or bool(counters.failed)
-    if status == _SUCCESS and not partial:
+    if status == _SUCCESS:
+        _check_all_done(target, counters, pending)
+    if status == _SUCCESS and not counters.failed:
         return Outcome(status=status, counters=counters)
-    if partial and completed and kind(status) in (StatusKind.WARNING, StatusKind.SUCCESS):
+    if completed and kind(status) in (StatusKind.WARNING, StatusKind.SUCCESS):
         return Outcome(
             completion=Completion.PARTIAL, status=status, counters=counters, missing=missing
         )
     raise Refused(_failure(operation, answer, target, completed=completed, destination=destination))
+
+
+def _check_all_done(target: Target, counters: SubOperations, pending: SubOperations | None) -> None:
+    """Success means that all sub-operations are over. The counters have 16 bits and may wrap."""
+    if counters.remaining:
+        raise contradiction(target, f"success with {counters.remaining} sub-operations remaining")
+    announced = _total(pending) if pending is not None else None
+    if counters.completed is None or announced is None or announced >= MOST_COUNTED:
+        return
+    if done(counters) != announced:
+        raise contradiction(target, f"success after {done(counters)} of {announced} sub-operations")
+
+
+def _total(counters: SubOperations) -> int | None:
+    return _sum(counters.remaining, counters.completed, counters.failed, counters.warning)
+
+
+def _first(*numbers: int | None) -> int | None:
+    return next((number for number in numbers if number is not None), None)
 
 
 def _failure(

@@ -83,6 +83,8 @@ class AssociationPool:
         self._open_link = open_link
         self._free = trio.CapacityLimiter(limits.max_associations)
         self._waiting = 0
+        self._closing = 0
+        self._closed = trio.Event()  # of the next one to be closed
         self._held: list[_Held] = []
         self._nursery: trio.Nursery | None = None
 
@@ -187,12 +189,34 @@ class AssociationPool:
     async def _open(self, proposals: Sequence[Proposal]) -> Association:
         if self._nursery is None:
             raise Unavailable("shutting down", code="draining", backend=self._backend)
-        if self._free.borrowed_tokens + len(self._held) > self._limits.max_associations:
-            self._held[0].scope.cancel()  # its holder closes it
+        while self._open_now > self._limits.max_associations:
+            await self._make_room()
         link = await self._nursery.start(
             functools.partial(self._open_link, self._target, proposals)
         )
         return Association(link, self._target)
+
+    @property
+    def _open_now(self) -> int:
+        return self._free.borrowed_tokens + len(self._held) + self._closing
+
+    async def _make_room(self) -> None:
+        """Close one that is held, or wait until one that is closing is closed."""
+        if self._held:
+            held = self._held.pop(0)
+            held.scope.cancel()
+            await self._close(held.association)
+        else:
+            await self._closed.wait()
+
+    async def _close(self, association: Association) -> None:
+        self._closing += 1
+        try:
+            await association.close()
+        finally:
+            self._closing -= 1
+            self._closed.set()
+            self._closed = trio.Event()
 
     def _take(self, purpose: str) -> Association | None:
         for held in reversed(self._held):
@@ -212,7 +236,7 @@ class AssociationPool:
             self._held.append(held)
             self._nursery.start_soon(self._hold, held)
         else:
-            self._nursery.start_soon(association.close)
+            self._nursery.start_soon(self._close, association)
 
     async def _hold(self, held: _Held) -> None:
         with held.scope:
@@ -220,7 +244,7 @@ class AssociationPool:
                 await held.association.wait_disturbed()
         if held in self._held:  # not taken meanwhile
             self._held.remove(held)
-            await held.association.close()
+            await self._close(held.association)
 
     async def _say_farewell(self) -> None:
         leaving, self._held = self._held, []

@@ -260,23 +260,24 @@ class PynetdicomLink:
         self._reactor.wake()
 
     async def release(self) -> None:
-        if self._ending is None:
-            with trio.move_on_after(self._target.timeouts.release_seconds):
-                await self._release()
-        self.hang_up()
+        try:
+            if self._ending is None:
+                with trio.move_on_after(self._target.timeouts.release_seconds):
+                    await self._release()
+        finally:
+            self.hang_up()
 
     async def _release(self) -> None:
-        asked = not self._inbox.is_empty  # the peer may have been first
-        if not asked:
-            self._send_release(is_response=False)
+        """PS3.8 7.2. The peer may have asked first; anything else it said ends politeness."""
         with contextlib.suppress(trio.ClosedResourceError):
-            while True:
+            if self._inbox.is_empty:
+                self._send_release(is_response=False)
+            unit = await self._inbox.get()
+            while isinstance(unit, A_RELEASE) and unit.result is None:
+                self._send_release(is_response=True)
                 unit = await self._inbox.get()
-                if isinstance(unit, A_RELEASE) and unit.result is None:
-                    self._send_release(is_response=True)
-                elif not isinstance(unit, Fragment):
-                    self._ending = Ending(End.RELEASED)
-                    return
+            if not isinstance(unit, Fragment):
+                self._ending = Ending(End.RELEASED)
 
     def _send_release(self, *, is_response: bool) -> None:
         self._association.acse.send_release(is_response=is_response)

@@ -28,6 +28,7 @@ Unit: TypeAlias = Fragment | Signal
 
 _Primitive: TypeAlias = UserPrimitive | P_DATA | T_CONNECT
 _OUTBOX_PDUS = 4
+_FRAGMENT_BYTES = 128  # about what one costs besides its data
 _POLL_MS = 500  # ARTIM is looked at twice a second
 
 
@@ -59,7 +60,7 @@ class _Fragments:
                 raise ValueError("presentation data value without a control header")
             header = value[0]
             fragment = Fragment(context_id, bool(header & 1), bool(header & 2), value[1:])
-            self._inbox.put(fragment, len(value))
+            self._inbox.put(fragment, len(value) + _FRAGMENT_BYTES)
 
 
 class _Signals:

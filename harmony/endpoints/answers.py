@@ -34,6 +34,7 @@ Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 PIECE_BYTES = 64 * 1024
 _BATCH = 64
 _LINGER_SECONDS = 0.005  # rows come in swarms: a write for each would cost more than it gives
+_SLICE_BYTES = 256 * 1024
 _INLINE_BYTES = 8 * 1024  # decoding less than this takes less time than a thread's hop
 
 ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
@@ -60,35 +61,43 @@ class MatchWriter:
     async def write(self, items: Items) -> Outcome:
         """Write all matches and the end of the body; returns how the query ended."""
         while batch := await items.batch(_BATCH, linger=_LINGER_SECONDS):
-            await self.write_some([item for item in batch if isinstance(item, Match)])
-        await self.end()
+            matches = [item for item in batch if isinstance(item, Match)]
+            self.all_keys_supported &= all(match.all_keys_supported for match in matches)
+            await self.write_rows(await encode(matches))
+        if self.count:
+            await self._send(self._last)
+        elif not self._lines:
+            await self._send(b"[]")
         return items.outcome
 
-    async def write_some(self, matches: list[Match]) -> None:
-        rows = await _encode(matches)
+    async def write_rows(self, rows: list[bytes]) -> None:
+        """Write matches that are encoded already."""
         piece = bytearray()
-        for match, row in zip(matches, rows, strict=True):
+        for row in rows:
             piece += self._between if self.count else self._first
             piece += row
             self.count += 1
-            self.all_keys_supported &= match.all_keys_supported
             if len(piece) >= PIECE_BYTES:
                 await self._send(bytes(piece))
                 piece.clear()
         if piece:
             await self._send(bytes(piece))
 
-    async def end(self) -> None:
-        if self.count:
-            await self._send(self._last)
-        elif not self._lines:
-            await self._send(b"[]")
 
-
-async def _encode(matches: list[Match]) -> list[bytes]:
-    if sum(len(match.identifier) for match in matches) <= _INLINE_BYTES:
-        return matches_to_json(matches)
-    return await trio.to_thread.run_sync(matches_to_json, matches)
+async def encode(matches: list[Match]) -> list[bytes]:
+    """Matches as JSON objects, in slices, so that a large answer can be cancelled in between."""
+    rows: list[bytes] = []
+    part: list[Match] = []
+    size = 0
+    for match in matches:
+        part.append(match)
+        size += len(match.identifier)
+        if size > _SLICE_BYTES:
+            rows += await trio.to_thread.run_sync(matches_to_json, part)
+            part, size = [], 0
+    if size > _INLINE_BYTES:
+        return rows + await trio.to_thread.run_sync(matches_to_json, part)
+    return rows + matches_to_json(part)
 
 
 async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> Outcome:

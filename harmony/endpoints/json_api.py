@@ -23,6 +23,7 @@ from harmony.endpoints.answers import (
     KEYS_UNSUPPORTED,
     MatchWriter,
     PartMissing,
+    encode,
     move_answer,
     store_answer,
     write_instances,
@@ -50,6 +51,8 @@ from harmony.web.problems import MethodNotAllowed
 
 JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
 MULTIPART_DICOM = "multipart/related"
+_PAGE_BYTES = 8 * 1024 * 1024
+_FIRST_LINGER_SECONDS = 0.002  # a short answer is whole by then, and its headers know all
 _PAGE = 1000  # a limited query of at most so many is collected, so that its header is true
 
 _METHODS: dict[str, tuple[Operation, tuple[str, ...]]] = {
@@ -156,21 +159,28 @@ class JsonApi:
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             items = response.items
-            first = await _matches(items, whole=paged)
-            if not first and self.empty_find == 204:
+            first = await _first_matches(items, whole=paged)
+            if items.has_ended and not first and self.empty_find == 204:
                 await _whole(reply, account, 204, None, b"")
                 return
-            headers = _warnings(request, first, items.outcome if paged else None)
-            await _start(reply, 200, kind, headers, trailers=not paged)
+            rows = await encode(first)  # before the head: what cannot be shown is 502
+            headers = _warnings(
+                request,
+                items.outcome if items.has_ended else None,
+                all_keys=all(match.all_keys_supported for match in first),
+            )
+            told = items.has_ended
+            await _start(reply, 200, kind, headers, trailers=not told)
             writer = MatchWriter(_counted(reply, account), lines=kind == NDJSON)
-            await writer.write_some(first)
+            await writer.write_rows(rows)
             outcome = await writer.write(items)
             account.items = writer.count
-            if paged or outcome.completion is Completion.COMPLETE:
+            late = _warnings(request, outcome, all_keys=writer.all_keys_supported)
+            if told or not late:
                 await reply.finish()
             elif reply.can_send_trailers:
-                await reply.finish(_warnings(request, [], outcome))
-            elif query.limit is None:
+                await reply.finish(late)
+            elif outcome.completion is not Completion.COMPLETE and query.limit is None:
                 raise PartMissing(outcome)  # nobody asked for a part of the whole
             else:
                 await reply.finish()
@@ -308,20 +318,30 @@ async def _exhaust(items: Items) -> None:
         pass
 
 
-async def _matches(items: Items, *, whole: bool) -> list[Match]:
-    """All matches, or just those that are there at once."""
-    if whole:
-        return [item async for item in items if isinstance(item, Match)]
-    return [item for item in await items.batch(_PAGE) if isinstance(item, Match)]
+async def _first_matches(items: Items, *, whole: bool) -> list[Match]:
+    """What can be known before the head: a page, or what comes at once.
+
+    A page is collected to its end, so that its headers tell the truth; one that grows too
+    large is streamed after all.
+    """
+    found: list[Match] = []
+    size = 0
+    while batch := await items.batch(_PAGE, linger=_FIRST_LINGER_SECONDS):
+        matches = [item for item in batch if isinstance(item, Match)]
+        found += matches
+        size += sum(len(match.identifier) for match in matches)
+        if not whole or size > _PAGE_BYTES:
+            break
+    return found
 
 
-def _warnings(request: Request, first: list[Match], outcome: Outcome | None) -> Headers:
+def _warnings(request: Request, outcome: Outcome | None, *, all_keys: bool) -> Headers:
     """Warning headers that are known to be true. PS3.18 8.3.4.4, PS3.4 C.4.1.1.4."""
     host = request.headers.get("host") or "harmony"
     texts = []
     if outcome is not None and outcome.completion is Completion.LIMITED:
         texts.append(ADDITIONAL_RESULTS)
-    if any(not match.all_keys_supported for match in first):
+    if not all_keys:
         texts.append(KEYS_UNSUPPORTED)
     return tuple(("warning", text.format(host=host)) for text in texts)
 

@@ -371,6 +371,44 @@ async def test_a_limit_cancels_a_slow_find_and_keeps_the_association(
     assert [r.kind for r in peer.requests] == ["C-FIND-RQ", "C-CANCEL-RQ", "C-ECHO-RQ"]
 
 
+class Flood:
+    """Pending responses without end, many in each PDU, as fast as they are taken."""
+
+    def run(self, talk: Talk) -> None:
+        response = talk.response(0xFF00)
+        value = (
+            (len(response) + 2).to_bytes(4, "big") + bytes((talk.request.context_id, 3)) + response
+        )
+        body = value * 500
+        while True:  # until the peer hangs up
+            talk.wire.send_raw(b"\x04\0" + len(body).to_bytes(4, "big") + body)
+
+
+async def test_a_peer_that_sends_faster_than_we_read_does_not_outlive_a_deadline(
+    open_link: OpenLink, nursery: trio.Nursery
+) -> None:
+    with trio.fail_after(20), bad_pacs(Script(get=(Flood(),))) as peer:
+        pool = dimse.pool(peer.port, open_link)
+        async with pool.run():
+            with trio.move_on_after(0.5) as scope:
+                async with pool.borrow("get", contexts.for_get) as association:
+                    await association.get(dimse.query(), Taken(nursery))
+            assert scope.cancelled_caught
+        await eventually(lambda: peer.connections[0].end is not None)
+
+
+async def test_cancelled_while_it_is_released_an_association_is_hung_up(
+    open_link: OpenLink,
+) -> None:
+    with trio.fail_after(20), bad_pacs(Script(release=(Silence(),))) as peer:
+        pool = dimse.pool(peer.port, open_link)
+        async with pool.run():
+            with trio.move_on_after(0.3):
+                async with pool.open(proposals_of("store")) as association:
+                    await association.store(sent_instance())
+            await eventually(lambda: peer.connections[0].end is not None, seconds=2)
+
+
 async def test_a_reader_that_does_not_read_holds_the_peer_back(open_link: OpenLink) -> None:
     hundred_megabytes = Script(find=(Rows([bytes(50_000)] * 2000), Final()))
     seen = 0

@@ -26,6 +26,7 @@ from tests.support.bad_pacs import (
     Forged,
     Freeze,
     Part,
+    Progress,
     Reject,
     ReleaseRequest,
     Reset,
@@ -367,6 +368,75 @@ async def test_a_move_that_breaks_off_never_ends_cleanly(
             seen = await ask(running, "move", level, accept)
             assert seen.status >= 400 or not seen.whole, seen.body
             await assert_works(running, peer, "move", level)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+async def test_a_first_row_that_cannot_be_decoded_is_502(accept: str) -> None:
+    with trio.fail_after(30), bad_pacs(replace(GOOD, find=(broken_identifier(), Final()))) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            assert (await ask(running, "find", "STUDY", accept)).status == 502
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+async def test_a_query_that_the_pacs_ends_with_a_warning_is_told_to_be_cut(rows: int) -> None:
+    script = replace(GOOD, find=(Rows(dimse.rows(rows)), Final(0xB000)))
+    with trio.fail_after(30), bad_pacs(script) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            answer = await running.client.post("/find", json={"query_level": "STUDY", "limit": 10})
+    assert (answer.status_code, len(answer.json())) == (200, rows)
+    assert "additional results" in answer.headers["warning"]
+
+
+async def test_keys_that_the_pacs_did_not_support_are_told_on_a_page() -> None:
+    late = Rows(dimse.rows(1), status=0xFF01, delay=0.1)
+    with (
+        trio.fail_after(30),
+        bad_pacs(replace(GOOD, find=(Rows(dimse.rows(1)), late, Final()))) as peer,
+    ):
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            answer = await running.client.post("/find", json={"query_level": "STUDY", "limit": 10})
+    assert "not supported" in answer.headers["warning"]
+
+
+PENDING_ONLY: dict[str, tuple[str, Steps]] = {
+    "get, some remain": (
+        "get",
+        (
+            SendInstances(THREE[:1], total=3, report=False),
+            Progress([Counters(completed=1, remaining=2)]),
+            Final(counters=Counters()),
+        ),
+    ),
+    "get, some failed": (
+        "get",
+        (
+            SendInstances(THREE[:1], report=False),
+            Progress([Counters(completed=1, failed=2)]),
+            Final(0, counters=Counters()),
+        ),
+    ),
+    "get, all failed": ("get", (Progress([Counters(failed=3)]), Final(0, counters=Counters()))),
+    "move, all failed": (
+        "move",
+        (Progress([Counters(completed=0, failed=3)]), Final(0, counters=Counters())),
+    ),
+    "move, some remain": (
+        "move",
+        (
+            Progress([Counters(completed=1, remaining=9)]),
+            Final(0, counters=Counters(completed=1)),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("operation", "steps"), PENDING_ONLY.values(), ids=PENDING_ONLY.keys())
+async def test_what_only_pending_responses_told_counts(operation: str, steps: Steps) -> None:
+    script = replace(GOOD, **{operation: steps})  # type: ignore[arg-type]
+    with trio.fail_after(30), bad_pacs(script) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            seen = await ask(running, operation, "STUDY")
+    assert seen.status == 502 or not seen.whole
 
 
 async def test_a_move_of_which_a_part_failed_says_so() -> None:

@@ -23,8 +23,9 @@ ECHO = Answer(field=CommandField.C_ECHO_RSP, status=0)
 class FakeLink(ScriptedLink):
     """Answers echoes, and can be disturbed."""
 
-    def __init__(self) -> None:
+    def __init__(self, release_seconds: float) -> None:
         super().__init__([ECHO] * 10)
+        self._release_seconds = release_seconds
         self.disturbed = trio.Event()
         self.ended = trio.Event()
 
@@ -32,6 +33,7 @@ class FakeLink(ScriptedLink):
         await self.disturbed.wait()
 
     async def release(self) -> None:
+        await trio.sleep(self._release_seconds)
         await super().release()
         self.ended.set()
 
@@ -45,6 +47,9 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.links: list[FakeLink] = []
+        self.release_seconds = 0.0
+        self.most_open = 0
+        self._open = 0
         self.failure: UpstreamError | None = None
 
     async def __call__(
@@ -58,12 +63,15 @@ class FakeEngine:
         await trio.lowlevel.checkpoint()
         if self.failure is not None:
             raise self.failure
-        link = FakeLink()
+        link = FakeLink(self.release_seconds)
         self.links.append(link)
+        self._open += 1
+        self.most_open = max(self.most_open, self._open)
         task_status.started(link)
         try:
             await link.ended.wait()
         finally:
+            self._open -= 1
             link.hung_up = link.hung_up or not link.released
 
 
@@ -194,6 +202,19 @@ async def test_a_held_association_makes_room_for_another_purpose(engine: FakeEng
             await trio.testing.wait_all_tasks_blocked()
             assert pool.usage.idle == 0
             assert engine.links[0].released
+
+
+async def test_never_more_are_open_than_allowed_not_even_while_some_are_closing(
+    engine: FakeEngine, autojump_clock: trio.testing.MockClock
+) -> None:
+    engine.release_seconds = 0.3
+    pool = pool_of(engine, max_associations=2, max_waiting=99, wait_seconds=99)
+    async with pool.run():
+        for _ in range(3):
+            async with trio.open_nursery() as nursery:
+                for purpose in "abcdef":
+                    nursery.start_soon(echo, pool, purpose)
+    assert engine.most_open == 2
 
 
 async def test_no_association_is_a_failure_and_gives_its_place_back(engine: FakeEngine) -> None:
