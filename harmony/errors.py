@@ -6,7 +6,8 @@ status. The edges turn them into a problem document, a DIMSE status or a broken 
 in between needs to know either protocol.
 
 Texts in ``detail`` and ``hint`` go to callers and logs: they name components and values of the
-configuration, never patient data. A text that a peer sent goes through `peer_text` first.
+configuration, never patient data. A text that a peer sent stands in ``comment`` alone, after
+`peer_text`.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class UpstreamError(HarmonyError):
 
     Args:
         dimse_status: the status that the peer gave (PS3.7 annex C), if it gave one.
+        comment: its Error Comment (0000,0902), made safe to show. Free text of a PACS may hold
+            anything, so it goes to the caller and to no log; it is no part of ``detail``.
         peer: the peer's AE title or address as configured.
         backend: name of the backend; filled in by the backend itself.
         retry: whether the same request may succeed later.
@@ -80,6 +83,7 @@ class UpstreamError(HarmonyError):
         http_status: int | None = None,
         hint: str | None = None,
         dimse_status: int | None = None,
+        comment: str | None = None,
         peer: str | None = None,
         backend: str | None = None,
         retry: Retry = Retry.LATER,
@@ -87,6 +91,7 @@ class UpstreamError(HarmonyError):
     ) -> None:
         super().__init__(detail, code=code, http_status=http_status, hint=hint)
         self.dimse_status = dimse_status
+        self.comment = comment
         self.peer = peer
         self.backend = backend
         self.retry = retry

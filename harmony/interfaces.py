@@ -63,6 +63,7 @@ class ExchangeSummary:
         peer: the DIMSE peer as configured, if it is the one at fault.
         outcome: ``ok``; ``refused``, the caller was at fault; ``failed``, somebody else was;
             ``broken``, an answer that had begun was broken off; ``client_gone``; ``cancelled``.
+        code: stable word for the failure, from `harmony.errors`; None if there was none.
         http_status: what an HTTP caller was told, or would have been.
         dimse_status: the status that the DIMSE peer gave last.
         seconds: from the request's arrival to the end of its work.
@@ -78,6 +79,7 @@ class ExchangeSummary:
     seconds: float
     backend: str | None = None
     peer: str | None = None
+    code: str | None = None
     http_status: int | None = None
     dimse_status: int | None = None
     items: int = 0

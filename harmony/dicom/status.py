@@ -236,8 +236,6 @@ def failure(
     detail = f"{peer} answered {operation} with {hex_status(status)}: {row.text}"
     if completed:
         detail += f", after {completed} instances"
-    if comment:
-        detail += f" ({peer_text(comment)})"
     hint = row.hint
     if hint is not None:
         hint = hint.format(destination=destination or "?", local_aet=local_aet or "?")
@@ -247,6 +245,7 @@ def failure(
         http_status=row.http,
         hint=hint,
         dimse_status=status,
+        comment=peer_text(comment) if comment else None,
         peer=peer,
         retry=Retry.LATER if row.http in (502, 503) else Retry.NEVER,
         retry_after=RETRY_SECONDS if row.http == 503 else None,
@@ -279,7 +278,8 @@ REJECTIONS: tuple[Rejection, ...] = (
 )
 _HINTS = {
     (1, 3): "add AE title {calling} to the PACS, or correct `local_aet` of this backend",
-    (1, 7): "correct `aet` of this backend: the PACS does not call itself {called}",
+    (1, 7): "check `aet` of this backend ({called}), and that the PACS knows AE title {calling}: "
+    "DCMTK gives this reason for an unknown caller too",
     (3, 1): "the PACS is busy; try again",
     (3, 2): "the PACS allows no more associations; lower `max_associations`, or try again",
 }

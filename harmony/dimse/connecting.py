@@ -6,6 +6,7 @@ trio does all three, so each can be cancelled; what comes out is a plain blockin
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 
@@ -110,8 +111,10 @@ def _reason(exc: OSError) -> str:
     if isinstance(cause, BaseExceptionGroup):
         first = cause.exceptions[0]
         cause = first if isinstance(first, OSError) else None
-    source = cause if isinstance(cause, OSError) and cause.strerror else exc
-    return (source.strerror or "connection failed").lower()
+    source = cause if isinstance(cause, OSError) and cause.errno else exc
+    if not source.errno:
+        return "connection failed"
+    return os.strerror(source.errno).lower()  # trio's own texts hold Python tuples
 
 
 async def _handshake(
@@ -126,7 +129,8 @@ async def _handshake(
                 code="tls-failed",
                 peer=peer,
                 retry=Retry.NEVER,
-                hint="does the PACS speak TLS on this port, with a certificate for this name?",
+                hint="does the PACS speak TLS on this port, with a certificate for this name? "
+                "If it speaks plain DICOM there, set `use_tls = false`",
             ) from exc
     raise UpstreamError(
         f"the TLS handshake with {peer} took longer than {target.timeouts.tls_seconds:g} s",

@@ -189,13 +189,18 @@ class PynetdicomLink:
             )
         ending = self._note(answer) if not isinstance(answer, Fragment) else Ending(End.PROTOCOL)
         stalled = ending.end is End.STALLED
+        hint = (
+            "a PACS that knows neither AE title often closes the connection without a word; "
+            "so does a TLS port that is spoken to in plain DICOM"
+        )
+        if ending.end is End.PROTOCOL:
+            hint = "something else than a PACS may answer on this port: check `port`"
         raise UpstreamError(
             f"no association with {peer}: {ending.end.value}",
             code="associate-failed",
             http_status=504 if stalled else 502,
             peer=peer,
-            hint="a PACS that knows neither AE title often closes the connection without a word; "
-            "so does a TLS port that is spoken to in plain DICOM",
+            hint=hint,
         )
 
     def _accept(self, answer: A_ASSOCIATE) -> None:

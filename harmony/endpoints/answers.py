@@ -100,18 +100,20 @@ async def encode(matches: list[Match]) -> list[bytes]:
     return rows + matches_to_json(part)
 
 
-async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> Outcome:
-    """Each instance as a part, a PS3.10 file, as it arrives.
+async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> int:
+    """Each instance as a part, a PS3.10 file, as it arrives; returns how many there were.
 
     A retrieve of which a part failed raises `PartMissing` instead of ending the body.
     """
+    count = 0
     async for item in items:
         assert isinstance(item, Instance)
         await _write_instance(item, writer, send)
+        count += 1
     if items.outcome.completion is not Completion.COMPLETE:
         raise PartMissing(items.outcome)
     await send(writer.end())
-    return items.outcome
+    return count
 
 
 class PartMissing(StreamBroken):

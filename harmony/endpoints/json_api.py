@@ -193,7 +193,7 @@ class JsonApi:
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             await _start(reply, 200, writer.content_type(DICOM), ())
-            await write_instances(response.items, writer, _counted(reply, account))
+            account.items = await write_instances(response.items, writer, _counted(reply, account))
         await reply.finish()
 
     async def _move(
@@ -287,6 +287,7 @@ class JsonApi:
                 backend=account.backend or getattr(exc, "backend", None),
                 peer=getattr(exc, "peer", None),
                 outcome=_outcome_word(exc, reply),
+                code=getattr(exc, "code", None),
                 http_status=reply.status or getattr(exc, "http_status", None),
                 dimse_status=getattr(exc, "dimse_status", None),
                 seconds=time.monotonic() - account.started,

@@ -7,7 +7,22 @@ from harmony.telemetry.log import Logger
 from harmony.telemetry.metrics import Metrics
 
 _FAILURES = frozenset(("failed", "broken"))
-_UPSTREAM_STATUSES = frozenset((502, 504))
+# Failures in which nobody answered; a peer that refuses or aborts one request is there.
+_UNANSWERED = frozenset(
+    (
+        "answer-timeout",
+        "associate-failed",
+        "associate-timeout",
+        "connect-timeout",
+        "connection-failed",
+        "connection-lost",
+        "lookup-timeout",
+        "name-unknown",
+        "peer-stalled",
+        "tls-failed",
+        "tls-timeout",
+    )
+)
 
 
 class Reporter:
@@ -31,6 +46,7 @@ class Reporter:
             peer=summary.peer,
             operation=summary.operation.value,
             outcome=summary.outcome,
+            code=summary.code,
             status=summary.http_status,
             dimse_status=_hexadecimal(summary.dimse_status),
             ms=_milliseconds(summary.seconds),
@@ -39,7 +55,8 @@ class Reporter:
         )
         up = _peer_answered(summary)
         if summary.backend is not None and up is not None:
-            self._note_peer(summary.backend, up, summary.seconds, summary.outcome)
+            reason = summary.code or summary.outcome
+            self._note_peer(summary.backend, up, summary.seconds, reason)
 
     def probed(self, backend: str, probe: Probe) -> None:
         """Tell what a backend's peer said when it was asked for no request's sake."""
@@ -62,8 +79,7 @@ def _peer_answered(summary: ExchangeSummary) -> bool | None:
     """Whether the exchange shows that the peer answers; None if it shows neither."""
     if summary.outcome == "ok" or summary.dimse_status is not None:
         return True
-    upstream = summary.outcome in _FAILURES and summary.http_status in _UPSTREAM_STATUSES
-    return False if upstream else None
+    return False if summary.code in _UNANSWERED else None
 
 
 def _hexadecimal(status: int | None) -> str | None:

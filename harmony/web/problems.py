@@ -38,11 +38,15 @@ def request_id(offered: str | None) -> str:
 
 def problem(error: HarmonyError, *, request_id: str) -> tuple[int, Headers, bytes]:
     """Status, headers and body that tell a caller of this error."""
+    detail = error.detail
+    comment = getattr(error, "comment", None)
+    if comment:
+        detail += f" ({comment})"
     document: dict[str, str | int] = {
         "type": _TYPES + error.code,
         "title": error.code.replace("-", " ").capitalize(),
         "status": error.http_status,
-        "detail": f"{error.detail}; {error.hint}" if error.hint else error.detail,
+        "detail": f"{detail}; {error.hint}" if error.hint else detail,
         "instance": request_id,
     }
     dimse_status = getattr(error, "dimse_status", None)

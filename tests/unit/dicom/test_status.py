@@ -123,9 +123,17 @@ def test_every_row_is_reachable():
 
 def test_a_comment_of_the_peer_is_escaped_and_cut():
     error = failure(FIND, 0xC000, peer="PACS", comment="bad\r\nSet-Cookie: a\x1b[2J" + "x" * 99)
-    assert "\\x0d\\x0aSet-Cookie" in error.detail
-    assert error.detail.isprintable()
-    assert "x" * 65 not in error.detail
+    assert error.comment is not None
+    assert "\\x0d\\x0aSet-Cookie" in error.comment
+    assert error.comment.isprintable()
+    assert "x" * 65 not in error.comment
+
+
+def test_a_comment_of_the_peer_is_no_part_of_what_may_be_logged():
+    error = failure(FIND, 0xC000, peer="PACS", comment="DOE^JOHN")
+    assert "DOE" not in error.detail
+    assert "DOE" not in str(error)
+    assert "DOE" not in repr(error)
 
 
 def test_an_unknown_destination_is_named_with_what_to_add():

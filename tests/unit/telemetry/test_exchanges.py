@@ -82,12 +82,17 @@ def test_a_failure_that_is_not_the_caller_s_is_a_warning(reporter, lines, outcom
     [
         ({}, "peer.up"),
         ({"outcome": "failed", "http_status": 502, "dimse_status": 0xC000}, "peer.up"),
-        ({"outcome": "failed", "http_status": 502}, "peer.down"),
-        ({"outcome": "broken", "http_status": 504}, "peer.down"),
-        ({"outcome": "failed", "http_status": 503}, None),
+        ({"outcome": "failed", "code": "connection-failed"}, "peer.down"),
+        ({"outcome": "failed", "code": "answer-timeout"}, "peer.down"),
+        ({"outcome": "broken", "code": "peer-stalled"}, "peer.down"),
+        # It answers, if only to refuse.
+        ({"outcome": "failed", "code": "association-rejected"}, None),
+        ({"outcome": "failed", "code": "association-aborted"}, None),
+        ({"outcome": "failed", "code": "operation-not-supported"}, None),
+        ({"outcome": "failed", "code": "backend-busy"}, None),
         ({"outcome": "refused", "http_status": 400}, None),
         ({"outcome": "cancelled", "http_status": None}, None),
-        ({"outcome": "failed", "http_status": 502, "backend": None}, None),
+        ({"outcome": "failed", "code": "connection-failed", "backend": None}, None),
     ],
 )
 def test_what_an_exchange_says_of_the_peer(reporter, lines, changes, event):

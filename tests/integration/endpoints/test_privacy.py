@@ -1,0 +1,51 @@
+"""What a PACS writes into its answers comes to the caller and never to the log."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+
+import trio
+
+from harmony.telemetry.exchanges import Reporter
+from harmony.telemetry.log import configured, get_logger
+from harmony.telemetry.metrics import Metrics
+from tests.support import dimse
+from tests.support.bad_pacs import Final, Rows, Script, bad_pacs
+from tests.support.eventually import eventually
+from tests.support.gateway import gateway
+
+MARK = "ZQXDOE^JOHN"
+OPTIONS = {"timeouts": asdict(dimse.IMPATIENT)}
+
+
+async def test_an_error_comment_is_told_to_the_caller_and_not_logged() -> None:
+    log = io.StringIO()
+    final = (Final(0x0110, error_comment=MARK),)
+    with trio.fail_after(30), configured("debug", "json", log):
+        reporter = Reporter(get_logger("harmony.test"), Metrics())
+        with bad_pacs(Script(echo=final, find=final)) as peer:
+            async with gateway(port=peer.port, options=OPTIONS) as running:
+                answer = await running.client.post("/find", json={"patient_id": MARK})
+                await eventually(lambda: bool(running.observed.all))
+                reporter.finished(running.observed.all[0])
+                reporter.probed("pacs", await running.backend.probe())
+    assert MARK in answer.json()["detail"]
+    assert "processing-failure" in log.getvalue()
+    assert MARK not in log.getvalue()
+
+
+async def test_rows_and_keys_are_not_logged() -> None:
+    log = io.StringIO()
+    row = dimse.row(1)
+    row.PatientName = MARK
+    with trio.fail_after(30), configured("debug", "json", log):
+        reporter = Reporter(get_logger("harmony.test"), Metrics())
+        with bad_pacs(Script(find=(Rows([row]), Final()))) as peer:
+            async with gateway(port=peer.port, options=OPTIONS) as running:
+                answer = await running.client.post(f"/find?name={MARK}", json={"patient_id": MARK})
+                await eventually(lambda: bool(running.observed.all))
+                reporter.finished(running.observed.all[0])
+    assert MARK in answer.text
+    assert "exchange.finished" in log.getvalue()
+    assert MARK not in log.getvalue()
