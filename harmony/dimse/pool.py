@@ -211,6 +211,9 @@ class AssociationPool:
 
     async def _close(self, association: Association) -> None:
         self._closing += 1
+        await self._close_counted(association)
+
+    async def _close_counted(self, association: Association) -> None:
         try:
             await association.close()
         finally:
@@ -236,7 +239,8 @@ class AssociationPool:
             self._held.append(held)
             self._nursery.start_soon(self._hold, held)
         else:
-            self._nursery.start_soon(self._close, association)
+            self._closing += 1  # from now on, not from when the task gets its turn
+            self._nursery.start_soon(self._close_counted, association)
 
     async def _hold(self, held: _Held) -> None:
         with held.scope:

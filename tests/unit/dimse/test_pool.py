@@ -217,6 +217,17 @@ async def test_never_more_are_open_than_allowed_not_even_while_some_are_closing(
     assert engine.most_open == 2
 
 
+async def test_one_that_is_about_to_close_counts_before_it_has_begun_to(
+    engine: FakeEngine, autojump_clock: trio.testing.MockClock
+) -> None:
+    engine.release_seconds = 0.3
+    pool = pool_of(engine, max_associations=1, keep_associations=0, wait_seconds=99)
+    async with pool.run():
+        for _ in range(20):
+            await echo(pool)  # the next one asks before the closing task has had a turn
+    assert engine.most_open == 1
+
+
 async def test_no_association_is_a_failure_and_gives_its_place_back(engine: FakeEngine) -> None:
     pool = pool_of(engine, max_associations=1)
     engine.failure = UpstreamError("refused")
