@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from harmony.dicom.elements import LONG_VRS
 from harmony.dicom.uids import is_uid
 from harmony.errors import RequestError
 
@@ -17,9 +18,7 @@ _PREFIX = b"DICM"
 _START = PREAMBLE_BYTES + len(_PREFIX)
 _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<HH2sHL")
-_LONG_VRS = frozenset(
-    (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF", b"OD", b"OL", b"OV", b"SV", b"UC", b"UR", b"UV")
-)
+_LONG_VRS = frozenset(vr.encode() for vr in LONG_VRS)
 _GROUP_LENGTH, _VERSION, _CLASS, _INSTANCE, _SYNTAX, _IMPLEMENTATION, _VERSION_NAME = (
     0x0000,
     0x0001,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from harmony.dicom.elements import LONG_VRS, SYNTAXES, Syntax
 from harmony.dicom.keys import NUMBERS, find_tag, has_wildcard, texts, vr_of
 from harmony.envelope import Key, Level, Operation, Query, Root
 from harmony.errors import RequestError
@@ -267,20 +267,6 @@ def _bad(why: str, instead: str) -> RequestError:
 # Encoding, PS3.5 7.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Syntax:
-    explicit: bool
-    order: str
-
-
-_SYNTAXES = {
-    "1.2.840.10008.1.2": _Syntax(False, "<"),
-    "1.2.840.10008.1.2.1": _Syntax(True, "<"),
-    "1.2.840.10008.1.2.2": _Syntax(True, ">"),
-}
-_LONG_VRS = frozenset(
-    ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
-)
 _FORMATS = {"US": "H", "SS": "h", "UL": "L", "SL": "l"}
 _UTF8 = "ISO_IR 192"
 
@@ -294,7 +280,7 @@ def encode_identifier(query: Query, transfer_syntax: str) -> bytes:
         ValueError: no such transfer syntax.
     """
     try:
-        syntax = _SYNTAXES[transfer_syntax]
+        syntax = SYNTAXES[transfer_syntax]
     except KeyError:
         raise ValueError(f"identifiers are not encoded in {transfer_syntax}") from None
     elements = {key.tag: key.values for key in query.keys}
@@ -306,7 +292,7 @@ def encode_identifier(query: Query, transfer_syntax: str) -> bytes:
     )
 
 
-def _element(tag: int, vr: str, values: tuple[str, ...], syntax: _Syntax) -> bytes:
+def _element(tag: int, vr: str, values: tuple[str, ...], syntax: Syntax) -> bytes:
     if vr in NUMBERS:
         value = b"".join(struct.pack(syntax.order + _FORMATS[vr], int(v)) for v in values)
     else:
@@ -316,6 +302,6 @@ def _element(tag: int, vr: str, values: tuple[str, ...], syntax: _Syntax) -> byt
     head = struct.pack(syntax.order + "HH", tag >> 16, tag & 0xFFFF)
     if not syntax.explicit:
         return head + struct.pack(syntax.order + "L", len(value)) + value
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         return head + vr.encode() + b"\0\0" + struct.pack(syntax.order + "L", len(value)) + value
     return head + vr.encode() + struct.pack(syntax.order + "H", len(value)) + value

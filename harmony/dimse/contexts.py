@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harmony.dicom.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from harmony.dimse.link import Proposal
 from harmony.envelope import Operation, Root
 
@@ -21,9 +22,7 @@ MOVE = {Root.PATIENT: "1.2.840.10008.5.1.4.1.2.1.2", Root.STUDY: "1.2.840.10008.
 GET = {Root.PATIENT: "1.2.840.10008.5.1.4.1.2.1.3", Root.STUDY: "1.2.840.10008.5.1.4.1.2.2.3"}
 MODELS = {Operation.FIND: FIND, Operation.MOVE: MOVE, Operation.GET: GET}
 
-IMPLICIT = "1.2.840.10008.1.2"
-EXPLICIT = "1.2.840.10008.1.2.1"
-NATIVE = (EXPLICIT, IMPLICIT)
+NATIVE = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 # Images that archives hold compressed, as C-GET asks for them.
@@ -118,7 +117,7 @@ def for_get() -> tuple[Proposal, ...]:
     """C-GET of both models, and what may come back over the same association."""
     proposals = [Proposal(uid, NATIVE) for uid in GET.values()]
     for uid in _COMPRESSIBLE:
-        for syntax in (EXPLICIT, IMPLICIT, *_COMPRESSED):
+        for syntax in (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, *_COMPRESSED):
             proposals.append(Proposal(uid, (syntax,), receive=True))
     proposals += [Proposal(uid, NATIVE, receive=True) for uid in _OTHERS]
     return tuple(proposals)

@@ -29,7 +29,7 @@ from harmony.endpoints.answers import (
     write_instances,
     write_progress,
 )
-from harmony.endpoints.uploads import DICOM, Upload, parser_for
+from harmony.endpoints.uploads import DICOM, MULTIPART, Upload, parser_for
 from harmony.envelope import (
     Body,
     Completion,
@@ -50,7 +50,6 @@ from harmony.web.negotiation import choose, media_type
 from harmony.web.problems import MethodNotAllowed
 
 JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
-MULTIPART_DICOM = "multipart/related"
 _PAGE_BYTES = 8 * 1024 * 1024
 _FIRST_LINGER_SECONDS = 0.002  # a short answer is whole by then, and its headers know all
 _PAGE = 1000  # a limited query of at most so many is collected, so that its header is true
@@ -188,7 +187,7 @@ class JsonApi:
     async def _get(
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
     ) -> None:
-        choose(request.headers.get("accept"), (MULTIPART_DICOM,))
+        choose(request.headers.get("accept"), (MULTIPART,))
         writer = MultipartWriter()
         async with self.exchange(envelope) as response:
             account.backend = response.backend
