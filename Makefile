@@ -4,18 +4,22 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test check bench format peers clean
+.PHONY: help demo test check bench fuzz format peers clean
 
 ARGS ?=
 # The first Python that Harmony supports, 3.11 to 3.13; or say PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$p && break; done)
+RUN := .venvs/run
 TEST := .venvs/test
 CHECK := .venvs/check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(RUN)/.made ## run a sample PACS with an HTTP API in front of it; needs nothing else
+	$(RUN)/bin/harmony demo $(ARGS)
 
 test: $(TEST)/.made peers ## run all tests, warnings as errors; installs Orthanc and DCMTK if root
 	$(TEST)/bin/python -m pytest -W error $(ARGS)
@@ -27,8 +31,11 @@ check: $(CHECK)/.made ## format, lint, types, import layers, schemas
 	$(CHECK)/bin/lint-imports --no-cache
 	$(CHECK)/bin/python -m tools.check_schemas
 
-bench: $(TEST)/.made peers ## compare Harmony with DCMTK's commands and with pynetdicom
+bench: $(TEST)/.made peers ## compare Harmony with DCMTK, Orthanc and pynetdicom
 	$(TEST)/bin/python -m tools.bench $(ARGS)
+
+fuzz: $(TEST)/.made ## 100,000 generated cases of bad input; ARGS="--cases N --seed N" for others
+	$(TEST)/bin/python -m tools.fuzz $(ARGS)
 
 format: $(CHECK)/.made ## rewrite the files as `make check` wants them
 	$(CHECK)/bin/ruff check --fix-only .
@@ -41,6 +48,7 @@ clean: ## remove environments and caches
 	rm -rf .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find harmony tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
+$(RUN)/.made: EXTRAS :=
 $(TEST)/.made: EXTRAS := dev
 # Never legacy-typing: see pyproject.toml.
 $(CHECK)/.made: EXTRAS := dev,lint
@@ -52,5 +60,5 @@ $(CHECK)/.made: EXTRAS := dev,lint
 	$(PYTHON) -m venv $(@D) >/dev/null || $(PYTHON) -m venv --without-pip --clear $(@D)
 	if [ -x $(@D)/bin/pip ]; then pip="$(@D)/bin/python -m pip"; \
 	else pip="$(PYTHON) -m pip --python $(@D)/bin/python"; fi; \
-	$$pip install --quiet --editable '.[$(EXTRAS)]'
+	$$pip install --quiet --editable '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@

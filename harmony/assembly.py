@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harmony import catalog
 from harmony.config import model
+from harmony.dimse.arrivals import Arrivals
+from harmony.dimse.listener import AcceptLink
 from harmony.dimse.pool import OpenLink
-from harmony.interfaces import Backend, Endpoint, Middleware, Observer
-from harmony.pipeline import Pipeline
+from harmony.dimse.receiving import receivers
+from harmony.endpoints.retrieving import Destination
+from harmony.envelope import Operation
+from harmony.holding import Holding
+from harmony.interfaces import Backend, Endpoint, Middleware, Observer, PathClaim
+from harmony.pipeline import Pipeline, Route
 from harmony.web.router import Router
+
+_HELD_IN_MEMORY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,64 +43,152 @@ class Assembly:
 
     Attributes:
         backends: by name; pipelines share them.
+        asked: names of those that a pipeline asks. The others are only sent to, by C-MOVE, and
+            need not be there before that.
         routers: by network; the networks whose HTTP listener somebody needs.
     """
 
     backends: Mapping[str, Backend]
+    asked: frozenset[str]
     pipelines: tuple[AssembledPipeline, ...]
     routers: Mapping[str, Router]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """What associations run on, in both directions."""
+
+    open_link: OpenLink
+    accept_link: AcceptLink
+
+
 def assemble(
-    configuration: model.Configuration, *, observer: Observer, open_link: OpenLink
+    configuration: model.Configuration,
+    *,
+    observer: Observer,
+    engines: Engines,
+    state_dir: Path | None = None,
 ) -> Assembly:
-    """Make everything that the configuration's pipelines use."""
-    used = configuration.pipelines.values()
-    backends = {
-        name: _backend(configuration.backends[name], open_link)
-        for name in dict.fromkeys(name for pipeline in used for name in pipeline.backends)
-    }
-    middleware = {
-        name: _middleware(configuration.middleware[name])
-        for name in dict.fromkeys(name for pipeline in used for name in pipeline.middleware)
-    }
-    routers = {name: Router() for name in configuration.networks}
-    pipelines = tuple(
-        AssembledPipeline(
-            pipeline=Pipeline(
-                pipeline.name,
-                [backends[name] for name in pipeline.backends],
-                [middleware[name] for name in pipeline.middleware],
-            ),
+    """Make everything that the configuration's pipelines use.
+
+    Args:
+        configuration: valid.
+        observer: hears of every exchange.
+        engines: what associations run on.
+        state_dir: for what must lie on a disk; None for the system's temporary folder.
+
+    Raises:
+        ValueError: a file that the configuration names cannot be used.
+    """
+    builder = _Builder(configuration, observer, engines, state_dir)
+    pipelines = tuple(builder.pipeline(pipeline) for pipeline in configuration.pipelines.values())
+    return Assembly(
+        backends=builder.backends,
+        asked=frozenset(
+            name for each in configuration.pipelines.values() for name in each.backend_names
+        ),
+        pipelines=pipelines,
+        routers=_claimed(builder.routers, pipelines),
+    )
+
+
+class _Builder:
+    """Makes each object once, whoever names it."""
+
+    def __init__(
+        self,
+        configuration: model.Configuration,
+        observer: Observer,
+        engines: Engines,
+        state_dir: Path | None,
+    ) -> None:
+        self._configuration = configuration
+        self._observer = observer
+        self._engines = engines
+        self._state_dir = state_dir
+        self._folder = configuration.file.parent
+        self._arrivals = {
+            name: Arrivals(str(service.options["local_aet"]))
+            for name, service in configuration.endpoints.items()
+            if service.service == "dicom"
+        }
+        self._middleware: dict[str, Middleware] = {}
+        self.backends: dict[str, Backend] = {}
+        self.routers = {name: Router() for name in configuration.networks}
+
+    def pipeline(self, pipeline: model.Pipeline) -> AssembledPipeline:
+        routes = [Route(self._backend(each.name), each.when) for each in pipeline.backends]
+        joined = Pipeline(
+            pipeline.name,
+            routes,
+            [self._layer(name) for name in pipeline.middleware],
+            strategy=pipeline.strategy,
+            require_all=pipeline.require_all,
+            holding=Holding(self._state_dir, _HELD_IN_MEMORY),
+        )
+        return AssembledPipeline(
+            pipeline=joined,
             endpoints=tuple(
-                _endpoint(
-                    configuration.endpoints[name],
-                    catalog.EndpointPlace(
-                        pipeline=pipeline.name,
-                        routers={network: routers[network] for network in pipeline.networks},
-                        observer=observer,
-                    ),
-                )
+                self._endpoint(self._configuration.endpoints[name], pipeline, joined)
                 for name in pipeline.endpoints
             ),
         )
-        for pipeline in used
-    )
-    return Assembly(backends=backends, pipelines=pipelines, routers=_claimed(routers, pipelines))
+
+    def _endpoint(
+        self, service: model.Service, pipeline: model.Pipeline, joined: Pipeline
+    ) -> Endpoint:
+        networks = self._configuration.networks
+        place = catalog.EndpointPlace(
+            pipeline=pipeline.name,
+            routers={network: self.routers[network] for network in pipeline.networks},
+            observer=self._observer,
+            hosts=tuple(dict.fromkeys(networks[name].bind_addr for name in pipeline.networks)),
+            folder=self._folder,
+            operations=frozenset(each for each in Operation if joined.accepts(each)),
+            peers=self._configuration.peers,
+            destinations=self._destinations(service),
+            arrivals=self._arrivals,
+            state_dir=self._state_dir,
+            accept_link=self._engines.accept_link,
+        )
+        return catalog.ENDPOINTS[service.service].build(service.name, service.options, place)
+
+    def _destinations(self, service: model.Service) -> Mapping[str, Destination]:
+        """Where an endpoint's C-MOVE may send to, for any of its peers."""
+        names = _names(service.options.get("move_destinations"))
+        for peer in _names(service.options.get("peers")):
+            names += self._configuration.peers[peer].move_destinations or ()
+        return {name: self._destination(name) for name in dict.fromkeys(names)}
+
+    def _destination(self, name: str) -> Destination:
+        alone = Pipeline(f"move to {name}", [Route(self._backend(name))])
+        aet = self._configuration.backends[name].options["aet"]
+        return Destination(aet=str(aet), exchange=alone.exchange)
+
+    def _backend(self, name: str) -> Backend:
+        if name not in self.backends:
+            service = self._configuration.backends[name]
+            place = catalog.BackendPlace(
+                open_link=self._engines.open_link,
+                serve_receiver=receivers(self._engines.accept_link, self._folder),
+                folder=self._folder,
+                arrivals=self._arrivals,
+            )
+            entry = catalog.BACKENDS[service.service]
+            self.backends[name] = entry.build(service.name, service.options, place)
+        return self.backends[name]
+
+    def _layer(self, name: str) -> Middleware:
+        if name not in self._middleware:
+            service = self._configuration.middleware[name]
+            entry = catalog.MIDDLEWARE[service.service]
+            place = catalog.MiddlewarePlace()
+            self._middleware[name] = entry.build(service.name, service.options, place)
+        return self._middleware[name]
 
 
-def _endpoint(service: model.Service, place: catalog.EndpointPlace) -> Endpoint:
-    return catalog.ENDPOINTS[service.service].build(service.name, service.options, place)
-
-
-def _backend(service: model.Service, open_link: OpenLink) -> Backend:
-    place = catalog.BackendPlace(open_link=open_link)
-    return catalog.BACKENDS[service.service].build(service.name, service.options, place)
-
-
-def _middleware(service: model.Service) -> Middleware:
-    place = catalog.MiddlewarePlace()
-    return catalog.MIDDLEWARE[service.service].build(service.name, service.options, place)
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def _claimed(
@@ -103,5 +200,6 @@ def _claimed(
         for pipeline in pipelines
         for endpoint in pipeline.endpoints
         for claim in endpoint.claims()
+        if isinstance(claim, PathClaim)
     }
     return {network: router for network, router in routers.items() if network in claims}

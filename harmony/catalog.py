@@ -6,16 +6,25 @@ its schema too; a test holds the two to each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from harmony.backends import dicom
+from harmony.backends import archive, dicom
+from harmony.config.model import Peer
+from harmony.dimse.arrivals import Arrivals
+from harmony.dimse.listener import AcceptLink
 from harmony.dimse.pool import OpenLink
+from harmony.dimse.receiver import ServeReceiver
+from harmony.endpoints import dicom as dicom_endpoint
 from harmony.endpoints import http
+from harmony.endpoints.retrieving import Destination
+from harmony.envelope import Operation
+from harmony.holding import Holding
 from harmony.interfaces import Backend, Endpoint, Middleware, Observer
 from harmony.web.router import Router
 
@@ -30,11 +39,27 @@ class EndpointPlace:
 
     Attributes:
         routers: of its pipeline's networks, by their names.
+        hosts: addresses that its pipeline's networks bind to.
+        folder: that relative paths start from.
+        operations: what its pipeline can serve.
+        peers: all that there are, by name.
+        destinations: backends that its C-MOVE may send to, by name.
+        arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
+        state_dir: for what must lie on a disk; None for the system's temporary folder.
+        accept_link: the engine that callers' associations run on.
     """
 
     pipeline: str
     routers: Mapping[str, Router]
     observer: Observer
+    hosts: Sequence[str]
+    folder: Path
+    operations: frozenset[Operation]
+    peers: Mapping[str, Peer]
+    destinations: Mapping[str, Destination]
+    arrivals: Mapping[str, Arrivals]
+    state_dir: Path | None
+    accept_link: AcceptLink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +68,15 @@ class BackendPlace:
 
     Attributes:
         open_link: the engine that associations run on.
+        serve_receiver: runs a receiver of a backend's own.
+        folder: that relative paths start from.
+        arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
     """
 
     open_link: OpenLink
+    serve_receiver: ServeReceiver
+    folder: Path
+    arrivals: Mapping[str, Arrivals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +106,60 @@ class Entry(Generic[Built, Around]):
         return self._build(name, table, around)
 
 
+def _http_endpoint(name: str, options: http.Options, place: EndpointPlace) -> Endpoint:
+    return http.HttpEndpoint(
+        name,
+        options,
+        pipeline=place.pipeline,
+        routers=place.routers,
+        observer=place.observer,
+    )
+
+
+def _dicom_endpoint(name: str, options: dicom_endpoint.Options, place: EndpointPlace) -> Endpoint:
+    return dicom_endpoint.DicomEndpoint(
+        name,
+        options,
+        pipeline=place.pipeline,
+        hosts=place.hosts,
+        folder=place.folder,
+        operations=place.operations,
+        peers=place.peers,
+        destinations=place.destinations,
+        arrivals=place.arrivals[name],
+        holding=Holding(place.state_dir, options.memory_object_bytes),
+        observer=place.observer,
+        accept_link=place.accept_link,
+    )
+
+
+def _dicom_backend(name: str, options: dicom.Options, place: BackendPlace) -> Backend:
+    named = options.receiver if isinstance(options.receiver, str) else None
+    return dicom.DicomBackend(
+        name,
+        options,
+        place.open_link,
+        folder=place.folder,
+        arrivals=place.arrivals[named] if named is not None else None,
+        serve_receiver=place.serve_receiver,
+    )
+
+
+def _archive_backend(name: str, options: archive.Options, place: BackendPlace) -> Backend:
+    return archive.ArchiveBackend(name, options, place.folder / options.folder)
+
+
 ENDPOINTS: Final[Mapping[str, Entry[Endpoint, EndpointPlace]]] = MappingProxyType(
     {
-        "http": Entry(
-            http.Options,
-            lambda name, options, place: http.HttpEndpoint(
-                name,
-                options,
-                pipeline=place.pipeline,
-                routers=place.routers,
-                observer=place.observer,
-            ),
-        ),
+        "dicom": Entry(dicom_endpoint.Options, _dicom_endpoint),
+        "http": Entry(http.Options, _http_endpoint),
     }
 )
 
 BACKENDS: Final[Mapping[str, Entry[Backend, BackendPlace]]] = MappingProxyType(
     {
-        "dicom": Entry(
-            dicom.Options,
-            lambda name, options, place: dicom.DicomBackend(name, options, place.open_link),
-        ),
+        "archive": Entry(archive.Options, _archive_backend),
+        "dicom": Entry(dicom.Options, _dicom_backend),
     }
 )
 

@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
 import trio
+
+from harmony.errors import HarmonyError
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -60,7 +62,15 @@ class Key:
     """
 
     tag: int
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """A data set as it came, in `transfer_syntax`."""
+
+    data: bytes = field(repr=False)
+    transfer_syntax: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +79,8 @@ class Query:
 
     Attributes:
         keys: in ascending tag order, without the level.
+        encoded: the identifier of a DIMSE caller, which is passed on as it is: it may hold more
+            than `keys` can say, such as sequences and private attributes. None if `keys` is all.
         limit: at most so many answers are wanted; None for all.
         offset: so many answers are passed over first.
         destination: AE title that MOVE sends to; None otherwise.
@@ -80,6 +92,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     destination: str | None = None
+    encoded: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +104,22 @@ class Match:
         all_keys_supported: False if the peer ignored an optional key (FF01). PS3.4 C.4.1.1.4.
     """
 
-    identifier: bytes
+    identifier: bytes = field(repr=False)
     transfer_syntax: str
     all_keys_supported: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Which C-MOVE an instance was sent for. PS3.7 9.1.1.1.10 and 9.1.1.1.11.
+
+    Attributes:
+        aet: AE title of the one that asked for the move.
+        message_id: of its C-MOVE-RQ.
+    """
+
+    aet: str
+    message_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +128,20 @@ class Instance:
 
     Attributes:
         data: chunks of the encoded data set without preamble and file meta, in
-            `transfer_syntax`. Read once, by one reader, before the next instance is asked for.
+            `transfer_syntax`. Read by one reader, before the next instance is asked for.
+        repeatable: whether each ``aiter(data)`` begins anew, so that several readers, at one
+            time or after each other, get all of it; else it can be read once.
         size: bytes in `data` when known beforehand.
+        originator: the C-MOVE that it is sent for, if it is.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax: str
-    data: AsyncIterator[bytes]
+    data: AsyncIterable[bytes] = field(repr=False)
+    repeatable: bool = False
     size: int | None = None
+    originator: Originator | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +156,11 @@ class SubOperations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a MOVE has come."""
+    """How far a MOVE has come, or what the source of a GET counts.
+
+    In a GET ``remaining`` is what matters: how many instances are still to come after those
+    that were given before. A source that cannot count gives none.
+    """
 
     counters: SubOperations
 
@@ -135,12 +170,15 @@ class Stored:
     """What became of one instance of a STORE.
 
     Attributes:
-        status: the DIMSE status: 0000, a warning (Bxxx) or a failure. PS3.4 B.2.3.
+        status: the DIMSE status: 0000, a warning (Bxxx) or a failure. PS3.4 B.2.3. Of several
+            backends the worst.
+        by_backend: name and status of each backend, where there are several.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     status: int
+    by_backend: tuple[tuple[str, int], ...] = ()
 
 
 class Completion(enum.Enum):
@@ -160,6 +198,8 @@ class Outcome:
         counters: of a retrieve.
         missing: SOP instance UIDs that the peer names as failed, (0008,0058).
         seconds: how long the peer took, for ECHO.
+        failed_sources: backends whose answer is missing or not whole, of a FIND or GET that
+            several answer.
     """
 
     completion: Completion = Completion.COMPLETE
@@ -167,6 +207,7 @@ class Outcome:
     counters: SubOperations | None = None
     missing: tuple[str, ...] = ()
     seconds: float | None = None
+    failed_sources: tuple[str, ...] = ()
 
 
 Item: TypeAlias = Match | Instance | Progress | Stored | bytes
@@ -174,6 +215,29 @@ Item: TypeAlias = Match | Instance | Progress | Stored | bytes
 
 class StreamBroken(Exception):
     """A stream of items stopped without an outcome. Whoever sees it must not end cleanly."""
+
+
+def root_cause(*raised: BaseException) -> BaseException:
+    """The one exception that explains the others; groups are taken apart.
+
+    A producer's failure breaks its stream, and the reader then fails too: the producer's is
+    the cause. Anything that is not ours is a bug and goes first, so that it is seen.
+    """
+    leaves = _leaves(raised)
+    for exc in leaves:
+        if not isinstance(exc, HarmonyError | StreamBroken | trio.Cancelled):
+            return exc
+    for exc in leaves:
+        if isinstance(exc, HarmonyError):
+            return exc
+    return leaves[0]
+
+
+def _leaves(raised: Iterable[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for exc in raised:
+        found += _leaves(exc.exceptions) if isinstance(exc, BaseExceptionGroup) else [exc]
+    return found
 
 
 class ByteStream:
@@ -205,12 +269,20 @@ class ByteStream:
 
 
 class WholeBytes:
-    """Bytes that are there already, in the shape of a stream."""
+    """Bytes that are there already, in the shape of a stream that can be read again."""
 
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._data)
+
+
+class _Once:
     def __init__(self, data: bytes) -> None:
         self._data: bytes | None = data
 
-    def __aiter__(self) -> WholeBytes:
+    def __aiter__(self) -> _Once:
         return self
 
     async def __anext__(self) -> bytes:
@@ -318,11 +390,14 @@ class Origin:
 
     Attributes:
         caller: calling AE title, or HTTP method and path without its query.
+        called: called AE title; None for HTTP.
+        peer: name of the DIMSE caller in ``[peers]``.
     """
 
     pipeline: str
     endpoint: str
     caller: str
+    called: str | None = None
     peer: str | None = None
 
 
@@ -339,6 +414,8 @@ class RequestEnvelope:
         headers: HTTP only; names in lower case.
         body: empty, whole, a stream of instances (STORE) or of bytes (HTTP).
         deadline: on trio's clock; one budget for all hops.
+        more_may_follow: whether requests like it may come soon, so that it is worth while to
+            hold open what was opened for it.
         notes: middleware's remarks; replaced, never mutated.
     """
 
@@ -347,8 +424,9 @@ class RequestEnvelope:
     origin: Origin
     query: Query | None = None
     headers: Headers = ()
-    body: Body = b""
+    body: Body = field(default=b"", repr=False)
     deadline: float = float("inf")
+    more_may_follow: bool = True
     notes: Mapping[str, object] = field(default_factory=_no_notes)
 
 

@@ -70,6 +70,8 @@ class UpstreamError(HarmonyError):
         backend: name of the backend; filled in by the backend itself.
         retry: whether the same request may succeed later.
         retry_after: seconds after which to try again, for ``Retry-After``.
+        asked: False if the peer was never asked: there was no connection or no association with
+            it. Another backend may be asked then, and nothing happens twice.
     """
 
     default_code = "upstream-failure"
@@ -88,6 +90,7 @@ class UpstreamError(HarmonyError):
         backend: str | None = None,
         retry: Retry = Retry.LATER,
         retry_after: int | None = None,
+        asked: bool = True,
     ) -> None:
         super().__init__(detail, code=code, http_status=http_status, hint=hint)
         self.dimse_status = dimse_status
@@ -96,6 +99,7 @@ class UpstreamError(HarmonyError):
         self.backend = backend
         self.retry = retry
         self.retry_after = retry_after
+        self.asked = asked
 
 
 class Unavailable(HarmonyError):

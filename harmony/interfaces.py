@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import trio
 
 from harmony.envelope import Operation, RequestEnvelope, ResponseEnvelope
+
+# Between the names of backends that answer together; no name can hold it.
+TOGETHER: Final = " + "
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,15 @@ class PathClaim:
     prefix: str
 
 
-Claim: TypeAlias = PathClaim
+@dataclass(frozen=True, slots=True)
+class PortClaim:
+    """A TCP port of its own; the address is where it binds to."""
+
+    host: str
+    port: int
+
+
+Claim: TypeAlias = PathClaim | PortClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +70,20 @@ class ExchangeSummary:
     """What is told of one exchange once it is over. Holds no patient data.
 
     Attributes:
-        backend: name of the backend that answered or failed; None if none was reached.
+        backend: name of the backend that answered or failed, or several with `TOGETHER` between
+            them; None if none was reached.
         peer: the DIMSE peer as configured, if it is the one at fault.
         outcome: ``ok``; ``refused``, the caller was at fault; ``failed``, somebody else was;
             ``broken``, an answer that had begun was broken off; ``client_gone``; ``cancelled``.
         code: stable word for the failure, from `harmony.errors`; None if there was none.
         http_status: what an HTTP caller was told, or would have been.
         dimse_status: the status that the DIMSE peer gave last.
+        answered: the status that a DIMSE caller was told.
+        caller: the DIMSE caller's name in ``[peers]``.
         seconds: from the request's arrival to the end of its work.
         items: matches, instances or reports handed to the caller.
         bytes_out: encoded size of those items.
+        bytes_in: encoded size of the instances that a DIMSE caller sent.
     """
 
     request_id: str
@@ -82,8 +97,11 @@ class ExchangeSummary:
     code: str | None = None
     http_status: int | None = None
     dimse_status: int | None = None
+    answered: int | None = None
+    caller: str | None = None
     items: int = 0
     bytes_out: int = 0
+    bytes_in: int = 0
 
 
 class Observer(Protocol):
@@ -151,7 +169,10 @@ class Middleware(Protocol):
 
 
 class Endpoint(Protocol):
-    """Accepts. `serve` runs until cancelled and reports its listener once it is bound."""
+    """Accepts. `serve` runs until cancelled and reports its own listeners once they are bound."""
+
+    @property
+    def name(self) -> str: ...
 
     def claims(self) -> Collection[Claim]: ...
 
@@ -159,5 +180,18 @@ class Endpoint(Protocol):
         self,
         exchange: OpenExchange,
         *,
-        task_status: trio.TaskStatus[Listening | None] = trio.TASK_STATUS_IGNORED,
-    ) -> None: ...
+        task_status: trio.TaskStatus[Sequence[Listening]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept until cancelled.
+
+        Raises:
+            OSError: before it reports, because an address cannot be bound.
+        """
+        ...
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Accept nothing new on listeners of its own; return when what is under way has ended.
+
+        After `grace_seconds` it is ended. `serve` may still be running then.
+        """
+        ...

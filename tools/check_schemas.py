@@ -24,7 +24,7 @@ KEYWORDS = (
     | {"items", "minItems", "maxItems", "uniqueItems", "properties", "additionalProperties"}
     | {"required", "allOf", "if", "then", "not"}
 )
-NOTES = {"code", "form", "hint", "message", "planned", "rule", "secret"}
+NOTES = {"code", "form", "hint", "key", "message", "names", "rule", "secret", "wildcards"}
 
 
 def problems(folder: Path = FOLDER) -> Iterator[str]:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast
+from pathlib import Path
+from typing import cast
 
 import trio
 
+from harmony.backends.retrieving import QUERIES, How, Retriever, nothing
+from harmony.backends.storing import Storer
 from harmony.dicom.status import StatusKind, kind
 from harmony.dimse import contexts
+from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
 from harmony.dimse.failures import NotAnswered
-from harmony.dimse.link import Proposal
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
+from harmony.dimse.receiver import Receiver, ServeReceiver
 from harmony.dimse.target import Target, Timeouts
+from harmony.dimse.tls import ClientTls, client_context
 from harmony.envelope import (
     Completion,
     Instance,
@@ -35,30 +39,30 @@ from harmony.envelope import (
     Query,
     RequestEnvelope,
     ResponseEnvelope,
-    Stored,
 )
 from harmony.errors import HarmonyError, RequestError, Unavailable, UpstreamError
 from harmony.interfaces import Exchange, Probe
 
-T = TypeVar("T")
-
-_QUERIES = "queries"
-_GET = "get"
 _OPERATIONS = frozenset(set(Operation) - {Operation.HTTP})
 _BUFFERED_MATCHES = 64
-SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 annex C; for an instance in a syntax refused, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """``[backends.NAME.options]`` of ``service = "dicom"``; meanings in the schema."""
+    """``[backends.NAME.options]`` of ``service = "dicom"``; meanings in the schema.
+
+    Attributes:
+        receiver: name of a ``dicom`` endpoint, or a listener of the backend's own.
+    """
 
     aet: str
     host: str
     port: int
     local_aet: str
     use_tls: bool = False
-    retrieve: Literal["auto", "get"] = "auto"
+    tls: ClientTls | None = None
+    retrieve: How = "auto"
+    receiver: str | Receiver | None = None
     max_associations: int = 4
     max_waiting: int = 32
     wait_seconds: float = 5.0
@@ -71,17 +75,40 @@ class Options:
 
 
 class DicomBackend:
-    """One PACS. Implements `harmony.interfaces.Backend`."""
+    """One PACS. Implements `harmony.interfaces.Backend`.
 
-    def __init__(self, name: str, options: Options, open_link: OpenLink) -> None:
+    Args:
+        name: as in the configuration.
+        options: checked already.
+        open_link: the engine that associations run on.
+        folder: where relative paths of TLS files start.
+        arrivals: of the endpoint that ``receiver`` names.
+        serve_receiver: runs a receiver of the backend's own, for as long as its `lifespan`.
+
+    Raises:
+        TlsSetupError: a TLS file cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: Options,
+        open_link: OpenLink,
+        *,
+        folder: Path = Path(),
+        arrivals: Arrivals | None = None,
+        serve_receiver: ServeReceiver | None = None,
+    ) -> None:
         self.name = name
         self._options = options
+        tls = options.tls or (ClientTls() if options.use_tls else None)
         self._target = Target(
             aet=options.aet,
             host=options.host,
             port=options.port,
             local_aet=options.local_aet,
-            tls=ssl.create_default_context() if options.use_tls else None,
+            tls=client_context(tls, folder) if tls else None,
+            server_name=tls.server_name if tls else None,
             maximum_pdu=options.maximum_pdu,
             max_object_bytes=options.max_object_bytes,
             timeouts=options.timeouts,
@@ -98,6 +125,12 @@ class DicomBackend:
             ),
             open_link,
         )
+        self._serve_receiver = serve_receiver
+        if isinstance(options.receiver, Receiver):
+            arrivals = Arrivals(options.receiver.local_aet)
+        self._arrivals = arrivals
+        self._retriever = Retriever(self._pool, self._target, options.retrieve, arrivals)
+        self._storer = Storer(self._pool)
 
     @property
     def peer(self) -> str:
@@ -113,13 +146,21 @@ class DicomBackend:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self._pool.run():
+        async with contextlib.AsyncExitStack() as stack:
+            receiver = self._options.receiver
+            if isinstance(receiver, Receiver) and self._arrivals and self._serve_receiver:
+                port = await stack.enter_async_context(
+                    self._serve_receiver(receiver, self._arrivals)
+                )
+                self._arrivals.address = (receiver.bind_addr, port)
+            await stack.enter_async_context(self._pool.run())
             yield
 
     async def probe(self) -> Probe:
         started = time.monotonic()
         try:
-            await self._echo()
+            # Not held: a peer that takes one association at a time would be taken.
+            await self._echo(keep=False)
         except HarmonyError as exc:
             return Probe(False, exc.detail, time.monotonic() - started)
         return Probe(True, f"{self.peer} answers C-ECHO", time.monotonic() - started)
@@ -159,22 +200,24 @@ class DicomBackend:
         self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
     ) -> Outcome:
         if request.operation is Operation.STORE:
-            return await self._store(request, send)
+            body = cast("AsyncIterator[Instance]", request.body)
+            await self._storer.store(body, send.send, keep=request.more_may_follow)
+            return Outcome()
         query = request.query
         assert query is not None, f"{request.operation} without a query"
         match request.operation:
             case Operation.FIND:
                 return await self._find(query, send)
             case Operation.GET:
-                return await self._get(query, send)
+                return await self._retriever.retrieve(query, send.send)
             case Operation.MOVE:
                 return await self._move(query, send)
         raise RequestError(f"backend {self.name} cannot {request.operation}", http_status=501)
 
     # Operations
 
-    async def _echo(self) -> None:
-        await self._retrying(_QUERIES, contexts.for_queries, Association.echo)
+    async def _echo(self, *, keep: bool = True) -> None:
+        await self._pool.ask(QUERIES, contexts.for_queries, Association.echo, keep=keep)
 
     async def _find(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
         most = self._options.max_results
@@ -185,8 +228,8 @@ class DicomBackend:
                 hint=f"ask for at most {most} and go on with `offset`",
             )
         capped = dataclasses.replace(query, limit=query.limit if query.limit is not None else most)
-        outcome = await self._retrying(
-            _QUERIES, contexts.for_queries, lambda association: association.find(capped, send.send)
+        outcome = await self._pool.ask(
+            QUERIES, contexts.for_queries, lambda association: association.find(capped, send.send)
         )
         ours = kind(outcome.status) is StatusKind.PENDING  # the peer had not ended yet
         if outcome.completion is Completion.LIMITED and query.limit is None and ours:
@@ -200,21 +243,6 @@ class DicomBackend:
             )
         return outcome
 
-    async def _get(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
-        received = 0
-
-        async def count(item: Item) -> None:
-            nonlocal received
-            received += 1
-            await send.send(item)
-
-        outcome = await self._retrying(
-            _GET, contexts.for_get, lambda association: association.get(query, count)
-        )
-        if not received:
-            raise self._nothing(query)
-        return outcome
-
     async def _move(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
         moved = 0
 
@@ -224,62 +252,12 @@ class DicomBackend:
                 moved = max(moved, item.counters.completed or 0, item.counters.warning or 0)
             await send.send(item)
 
-        async with self._pool.borrow(_QUERIES, contexts.for_queries) as association:
+        async with self._pool.borrow(QUERIES, contexts.for_queries) as association:
             outcome = await association.move(query, follow)
         counters = outcome.counters
         if counters is not None and counters.completed == 0 and not (counters.warning or moved):
-            raise self._nothing(query)
+            raise nothing(self._target, query)
         return outcome
-
-    async def _store(
-        self, request: RequestEnvelope, send: trio.MemorySendChannel[Item | Outcome]
-    ) -> Outcome:
-        """C-STORE each instance; a new association whenever the open one lacks a context.
-
-        What the PACS accepts no context for is refused by itself (0122), not the others.
-        """
-        body = cast("AsyncIterator[Instance]", request.body)
-        wanted: list[tuple[str, str]] = []
-        refused: set[tuple[str, str]] = set()
-        async with contextlib.AsyncExitStack() as stack:
-            association: Association | None = None
-            async for instance in body:
-                context = (instance.sop_class_uid, instance.transfer_syntax)
-                if context not in refused and not (association and association.accepts(*context)):
-                    await stack.aclose()
-                    wanted = [context, *(w for w in wanted if w != context)]
-                    association = await stack.enter_async_context(
-                        self._pool.open(contexts.for_store(wanted))
-                    )
-                    if not association.accepts(*context):
-                        refused.add(context)
-                        wanted.remove(context)
-                if association is None or context in refused:
-                    await send.send(_not_accepted(instance))
-                else:
-                    await send.send(await association.store(instance))
-        return Outcome()
-
-    def _nothing(self, query: Query) -> HarmonyError:
-        return RequestError(
-            f"{self.peer} has no instance of this {query.level.lower()}",
-            code="not-found",
-            http_status=404,
-        )
-
-    async def _retrying(
-        self,
-        purpose: str,
-        proposals: Callable[[], Sequence[Proposal]],
-        operation: Callable[[Association], Awaitable[T]],
-    ) -> T:
-        """Run it; once more on a fresh association if a held one was dead before any answer."""
-        try:
-            async with self._pool.borrow(purpose, proposals) as association:
-                return await operation(association)
-        except NotAnswered:
-            async with self._pool.borrow(purpose, proposals, fresh=True) as association:
-                return await operation(association)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -292,11 +270,3 @@ class DicomBackend:
         except (UpstreamError, Unavailable) as exc:
             exc.backend = self.name
             raise
-
-
-def _not_accepted(instance: Instance) -> Stored:
-    return Stored(
-        sop_class_uid=instance.sop_class_uid,
-        sop_instance_uid=instance.sop_instance_uid,
-        status=SOP_CLASS_NOT_SUPPORTED,
-    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import harmony
+from harmony.cli import archive, demo
 from harmony.cli.exits import Exit
 from harmony.cli.files import choose_file
 
@@ -85,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("role", nargs="?", metavar="ROLE", help="endpoint, middleware or backend")
     schema.add_argument("service", nargs="?", metavar="SERVICE", help="such as dicom")
     schema.set_defaults(verb=_schema)
+
+    demo.add_to(verbs)
+    archive.add_to(verbs)
 
     version = verbs.add_parser("version", help="versions of Harmony, Python and libraries")
     version.set_defaults(verb=_version)

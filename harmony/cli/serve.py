@@ -6,22 +6,23 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import trio
 
 import harmony
 from harmony import config
 from harmony.admin.pages import BoundListener, Readiness
-from harmony.assembly import assemble
+from harmony.assembly import Engines, assemble
 from harmony.cli.exits import Exit
 from harmony.config.findings import Severity
 from harmony.config.model import Configuration, Log
 from harmony.config.report import render_text
 from harmony.config.wording import quoted
 from harmony.daemon.running import Daemon
+from harmony.dimse.pynetdicom_acceptor import accept_link
 from harmony.dimse.pynetdicom_engine import open_link
 from harmony.telemetry import log
 from harmony.telemetry.exchanges import Reporter
@@ -29,6 +30,8 @@ from harmony.telemetry.metrics import Metrics
 
 MAX_START_LINES: Final = 10
 MAX_LINK_THREADS: Final = 1024  # a backstop; the backends' own limits come first
+
+StartLines: TypeAlias = Callable[[Configuration, int, Readiness], Sequence[str]]
 
 _logger = log.get_logger(__name__)
 
@@ -39,7 +42,16 @@ class BadVariable(Exception):
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve ``arguments.file`` until a signal ends it; answer the exit code."""
-    file: Path = arguments.file
+    return serve_file(arguments.file, arguments, start_lines)
+
+
+def serve_file(file: Path, arguments: argparse.Namespace, lines: StartLines) -> int:
+    """Serve `file` until a signal ends it; answer the exit code.
+
+    Args:
+        arguments: those of the log, as `log_settings` takes them.
+        lines: what to print once all listeners are bound.
+    """
     loaded = config.load(file)
     if loaded.count(Severity.ERROR) or loaded.count(Severity.WARNING):
         sys.stderr.write(render_text(loaded, verbose=False, colour=False))
@@ -51,22 +63,36 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"harmony: {exc}", file=sys.stderr)
         return Exit.USAGE
     with log.configured(level, form, sys.stderr):
-        return _serve(loaded.configuration, len(loaded.files))
+        return _serve(loaded.configuration, len(loaded.files), lines)
 
 
-def _serve(configuration: Configuration, files: int) -> int:
+def _serve(configuration: Configuration, files: int, lines: StartLines) -> int:
     metrics = Metrics()
     reporter = Reporter(_logger, metrics)
 
     def announce(readiness: Readiness) -> None:
-        print("\n".join(start_lines(configuration, files, readiness)), flush=True)
+        print("\n".join(lines(configuration, files, readiness)), flush=True)
 
-    engine = functools.partial(open_link, limiter=trio.CapacityLimiter(MAX_LINK_THREADS))
+    threads = trio.CapacityLimiter(MAX_LINK_THREADS)
+    engines = Engines(
+        open_link=functools.partial(open_link, limiter=threads),
+        accept_link=functools.partial(accept_link, limiter=threads),
+    )
 
     async def main() -> int:
+        try:
+            assembly = assemble(
+                configuration,
+                observer=reporter,
+                engines=engines,
+                state_dir=_state_dir(configuration),
+            )
+        except (OSError, ValueError) as exc:
+            print(f"harmony: {exc}", file=sys.stderr)
+            return Exit.BAD_CONFIGURATION
         daemon = Daemon(
             configuration,
-            assemble(configuration, observer=reporter, open_link=engine),
+            assembly,
             metrics=metrics,
             reporter=reporter,
             on_ready=announce,
@@ -83,6 +109,22 @@ def _serve(configuration: Configuration, files: int) -> int:
         raise
 
 
+def _state_dir(configuration: Configuration) -> Path | None:
+    """The state directory, made if need be; None if neither environment nor file names one.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    named = os.environ.get("HARMONY_STATE_DIR") or configuration.proxy.state_dir
+    if not named:
+        return None
+    folder = configuration.file.parent / named
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to the state directory {folder}")
+    return folder
+
+
 def start_lines(configuration: Configuration, files: int, readiness: Readiness) -> Sequence[str]:
     """What is printed once all listeners are bound: at most `MAX_START_LINES` lines."""
     more = f" and {files - 1} more" if files > 1 else ""
@@ -92,11 +134,11 @@ def start_lines(configuration: Configuration, files: int, readiness: Readiness) 
     others = [line for line in listeners if line not in admin]
     pipelines = [
         f"pipeline  {pipeline.name}: {' + '.join(pipeline.endpoints)}"
-        f" -> {' + '.join(pipeline.backends)}"
+        f" -> {' + '.join(pipeline.backend_names)}"
         for pipeline in configuration.pipelines.values()
     ]
     used = dict.fromkeys(
-        name for pipeline in configuration.pipelines.values() for name in pipeline.backends
+        name for pipeline in configuration.pipelines.values() for name in pipeline.backend_names
     )
     backends = [f"backend   {name} ({configuration.backends[name].service})" for name in used]
     room = MAX_START_LINES - 1 - len(admin)

@@ -5,14 +5,15 @@ Terms:
 * `Source`: one file as read, with the place of every key and value (`sources`, `positions`).
 * *Layer*: L0 reads files, L1 holds each to its schema, L2 judges the merged whole. A layer
   never reports what follows from an error of an earlier one.
-* `Rule`: code, texts and examples of one thing that can be wrong (`rules`). A finding is a
-  rule broken at a place (`findings`).
+* `Rule`: code, texts and examples of one thing that can be wrong (`rules`, `rulebook`). A
+  finding is a rule broken at a place (`findings`).
 * *Fragment*: the schema of one service's options, ``schema/<role>/<service>.json``
   (`schemas`). Which fragments there are decides which services there are.
 
-A file passes: `sources` -> `structure` -> `merging` -> `names`, `dicom_rules`, `listeners` ->
-`building`; `loading` leads it through and `report` prints what came of it. No socket is
-opened and no name resolved.
+A file passes: `sources` -> `structure` -> `merging` -> `names`, `dicom_rules`, `listeners`,
+`routes`, `tls_rules` -> `building`; `loading` leads it through and `report` prints what came of
+it. Besides configuration files only those of certificates and keys are read; no socket is opened
+and no name resolved.
 
 Importing this package is cheap: the JSON Schema library is loaded by the first `load`.
 """

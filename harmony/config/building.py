@@ -13,6 +13,7 @@ from harmony.config.model import (
     Configuration,
     Log,
     Network,
+    Peer,
     Pipeline,
     Proxy,
     Service,
@@ -37,9 +38,12 @@ def build_configuration(file: Path, merged: Merged) -> Configuration:
         endpoints=_services(merged, "endpoints"),
         middleware=_services(merged, "middleware"),
         backends=_services(merged, "backends"),
+        peers={
+            definition.name: msgspec.convert(_named(definition), Peer)
+            for definition in merged.all("peers")
+        },
         pipelines={
-            definition.name: msgspec.convert(_named(definition), Pipeline)
-            for definition in merged.all("pipelines")
+            definition.name: _pipeline(definition) for definition in merged.all("pipelines")
         },
     )
 
@@ -57,6 +61,25 @@ def _services(merged: Merged, kind: str) -> Mapping[str, Service]:
         definition.name: msgspec.convert({"options": {}, **_named(definition)}, Service)
         for definition in merged.all(kind)
     }
+
+
+def _pipeline(definition: Definition) -> Pipeline:
+    table = _named(definition)
+    given = definition.table.get("backends")
+    if isinstance(given, list):
+        table["backends"] = [_reference(entry) for entry in given]
+    return msgspec.convert(table, Pipeline)
+
+
+def _reference(entry: object) -> dict[str, object]:
+    if isinstance(entry, str):
+        return {"name": entry}
+    table = mapping(entry)
+    when = {
+        attribute: [wanted] if isinstance(wanted, str) else wanted
+        for attribute, wanted in mapping(table.get("when")).items()
+    }
+    return {**table, "when": when}
 
 
 def _named(definition: Definition) -> dict[str, object]:

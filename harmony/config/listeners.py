@@ -1,22 +1,27 @@
-"""L2: what is listened on, and which paths are served there."""
+"""L2: what is listened on, and who reaches it."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from harmony.config.addresses import (
+    Address,
+    literal_host,
+    network_fault,
+    overlap,
+    parse_address,
+    shown_place,
+)
 from harmony.config.building import build_admin, build_network
 from harmony.config.findings import FILE_START, Finding, KeyPath, Related, Span
 from harmony.config.merging import DEFAULT_NETWORK, Definition, Merged, names
+from harmony.config.model import Network
+from harmony.config.schemas import mapping
 from harmony.config.sources import Source
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-DEFAULT_PREFIX = "/"
-_SEGMENTS = re.compile(r"(?:/[^/\s?#%\\\x00-\x1f\x7f]+)+")
+DEFAULT_DICOM_PORT = 11112
+DEFAULT_RECEIVER_ADDRESS = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ def taken_twice(merged: Merged) -> Iterator[Finding]:
     """E241: two listeners on one port of one address."""
     seen: list[_Listener] = []
     for listener in _listeners(merged):
-        clash = next((other for other in seen if _overlap(other, listener)), None)
+        clash = next((other for other in seen if _clash(other, listener)), None)
         seen.append(listener)
         if clash is None:
             continue
@@ -65,75 +70,14 @@ def taken_twice(merged: Merged) -> Iterator[Finding]:
             related=related,
             a=first.title,
             b=second.title,
-            where=_shown(second),
+            where=shown_place(second.address, second.port),
         )
-
-
-def prefix_taken_twice(merged: Merged) -> Iterator[Finding]:
-    """E242: two endpoints of one network under one path prefix."""
-    seen: dict[tuple[str, str], Definition] = {}
-    for network, endpoint in _mounts(merged):
-        prefix = _prefix_of(endpoint)
-        first = seen.setdefault((network, prefix), endpoint)
-        if first.name == endpoint.name:
-            continue
-        path: KeyPath = (*endpoint.path, "options", "path_prefix")
-        written = endpoint.source.is_written(path)
-        yield endpoint.source.finding(
-            "HRM-E242",
-            path if written else endpoint.path,
-            at=endpoint.source.value_span(path)
-            if written
-            else endpoint.source.key_span(endpoint.path),
-            hint=f"give one of them another path prefix, or another network than `{network}`",
-            related=(first.related(f"endpoint `{first.name}`"),),
-            a=f"endpoint `{first.name}`",
-            b=f"`{endpoint.name}`",
-            prefix=prefix,
-        )
-
-
-def _mounts(merged: Merged) -> Iterator[tuple[str, Definition]]:
-    """Each network with each HTTP endpoint that a pipeline puts on it."""
-    seen: set[tuple[str, str]] = set()
-    for pipeline in merged.intact("pipelines"):
-        for name in names(pipeline.table, "endpoints"):
-            endpoint = merged.definitions["endpoints"].get(name)
-            if endpoint is None or not endpoint.intact or endpoint.table.get("service") != "http":
-                continue
-            for network in names(pipeline.table, "networks") or [DEFAULT_NETWORK]:
-                if (network, name) not in seen:
-                    seen.add((network, name))
-                    yield network, endpoint
-
-
-def _prefix_of(endpoint: Definition) -> str:
-    options = endpoint.table.get("options")
-    given = options.get("path_prefix") if isinstance(options, Mapping) else None
-    return given if isinstance(given, str) else DEFAULT_PREFIX
-
-
-def not_a_path_prefix(merged: Merged) -> Iterator[Finding]:
-    """E244: a prefix that no request path can begin with, or that reads two ways."""
-    for prefix in merged.judged.get("HRM-E244", ()):
-        segments = prefix.text.split("/")
-        plain = _SEGMENTS.fullmatch(prefix.text) and not {".", ".."} & set(segments)
-        if prefix.text != "/" and not plain:
-            kept = [part for part in segments if _SEGMENTS.fullmatch(f"/{part}")]
-            better = "/" + "/".join(part for part in kept if part not in (".", ".."))
-            yield prefix.source.finding(
-                "HRM-E244",
-                prefix.path,
-                at=prefix.source.value_span(prefix.path),
-                hint=f"for example `{better}`",
-                value=prefix.text,
-            )
 
 
 def not_an_address(merged: Merged) -> Iterator[Finding]:
     """E246: a name, or an address with something around it."""
     for text in merged.judged.get("HRM-E246", ()):
-        if _address(text.text) is None:
+        if parse_address(text.text) is None:
             local = text.text.strip().lower() == "localhost"
             hint = "for example `127.0.0.1`, or `0.0.0.0` for every IPv4 address"
             yield text.source.finding(
@@ -145,20 +89,83 @@ def not_an_address(merged: Merged) -> Iterator[Finding]:
             )
 
 
+def not_an_address_or_network(merged: Merged) -> Iterator[Finding]:
+    """E248: where a peer calls from."""
+    for text in merged.judged.get("HRM-E248", ()):
+        reason, hint = network_fault(text.text)
+        if reason:
+            yield text.source.finding(
+                "HRM-E248",
+                text.path,
+                at=text.source.value_span(text.path),
+                hint=hint,
+                value=text.text,
+                reason=reason,
+            )
+
+
+def sends_to_itself(merged: Merged) -> Iterator[Finding]:
+    """E251: a backend whose host and port are those of an endpoint of its pipeline."""
+    for pipeline, endpoint in _accepting(merged):
+        listening = list(_of_endpoint(merged, pipeline, endpoint))
+        for name in names(pipeline.table, "backends"):
+            backend = merged.definitions["backends"].get(name)
+            if backend is None or not backend.intact or backend.table.get("service") != "dicom":
+                continue
+            options = mapping(backend.table.get("options"))
+            target = literal_host(str(options.get("host")))
+            port = options.get("port")
+            if target and any(port == at.port and _reaches(target, at) for at in listening):
+                path = (*backend.path, "options", "port")
+                yield backend.source.finding(
+                    "HRM-E251",
+                    path,
+                    at=backend.source.value_span(path),
+                    hint="name the PACS's own host and port here, or give the endpoint another "
+                    "port",
+                    related=(endpoint.related(f"endpoint `{endpoint.name}`"),),
+                    backend=name,
+                    endpoint=endpoint.name,
+                    pipeline=pipeline.name,
+                )
+
+
+def open_to_nobody(merged: Merged) -> Iterator[Finding]:
+    """W315: others reach the port of an endpoint that admits only this machine."""
+    told: set[str] = set()
+    for pipeline, endpoint in _accepting(merged):
+        if endpoint.name in told or names(_options(endpoint), "peers"):
+            continue
+        for listener in _of_endpoint(merged, pipeline, endpoint):
+            if not listener.address.is_loopback:
+                told.add(endpoint.name)
+                path: KeyPath = (*endpoint.path, "options", "bind_addr")
+                written = endpoint.source.is_written(path)
+                yield endpoint.source.finding(
+                    "HRM-W315",
+                    path if written else endpoint.path,
+                    at=endpoint.source.value_span(path)
+                    if written
+                    else endpoint.source.key_span(endpoint.path),
+                    hint='define who calls in `[peers.NAME]` and write `peers = ["NAME"]`',
+                    name=endpoint.name,
+                    where=shown_place(listener.address, listener.port),
+                )
+                break
+
+
 def _listeners(merged: Merged) -> Iterator[_Listener]:
-    """What would listen: the networks that pipelines use, then admin."""
+    """What would listen: what pipelines use, then admin."""
     used: dict[str, None] = {}
+    calling: dict[str, None] = {}
     for pipeline in merged.intact("pipelines"):
-        used.update(dict.fromkeys(names(pipeline.table, "networks") or [DEFAULT_NETWORK]))
+        used.update(dict.fromkeys(_networks_of(pipeline)))
+        calling.update(dict.fromkeys(names(pipeline.table, "backends")))
     for name in used:
-        definition = merged.definitions["networks"].get(name)
-        if definition is None and name != DEFAULT_NETWORK:
-            continue
-        if definition is not None and not definition.intact:
-            continue
-        network = build_network(name, definition.table if definition else {})
-        address = _address(network.bind_addr)
-        if address is not None:
+        network = _network(merged, name)
+        address = parse_address(network.bind_addr) if network else None
+        if network and address:
+            definition = merged.definitions["networks"].get(name)
             yield _Listener(
                 title=f"network `{name}`",
                 address=address,
@@ -167,9 +174,17 @@ def _listeners(merged: Merged) -> Iterator[_Listener]:
                 path=("networks", name),
                 keys=(("http", "port"), ("bind_addr",)),
             )
+    seen: set[tuple[str, Address]] = set()
+    for pipeline, endpoint in _accepting(merged):
+        for listener in _of_endpoint(merged, pipeline, endpoint):
+            if (endpoint.name, listener.address) not in seen:  # else one listener for both
+                seen.add((endpoint.name, listener.address))
+                yield listener
+    for name in calling:
+        yield from _receiver_of(merged.definitions["backends"].get(name))
     if merged.admin is not None:
         admin = build_admin(merged.admin)
-        address = _address(admin.bind_addr)
+        address = parse_address(admin.bind_addr)
         if admin.enabled and address is not None:
             yield _Listener(
                 title="`admin`",
@@ -181,31 +196,84 @@ def _listeners(merged: Merged) -> Iterator[_Listener]:
             )
 
 
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address
+def _accepting(merged: Merged) -> Iterator[tuple[Definition, Definition]]:
+    """Each pipeline with each `dicom` endpoint of it."""
+    for pipeline in merged.intact("pipelines"):
+        for name in names(pipeline.table, "endpoints"):
+            endpoint = merged.definitions["endpoints"].get(name)
+            if endpoint and endpoint.intact and endpoint.table.get("service") == "dicom":
+                yield pipeline, endpoint
 
 
-def _overlap(a: _Listener, b: _Listener) -> bool:
-    if a.port != b.port or a.port == 0:  # port 0 takes a free one
-        return False
-    if a.address == b.address:
-        return True
-    for one, other in ((a.address, b.address), (b.address, a.address)):
-        # `::` may take IPv4 connections too, `0.0.0.0` never takes IPv6 ones.
-        if one.is_unspecified and (one.version == 6 or other.version == 4):
-            return True
-    return False
+def _of_endpoint(merged: Merged, pipeline: Definition, endpoint: Definition) -> Iterator[_Listener]:
+    """Where a `dicom` endpoint listens: where it says, or on each network of its pipeline."""
+    options = _options(endpoint)
+    written = options.get("bind_addr")
+    places = {f"endpoint `{endpoint.name}`": written} if isinstance(written, str) else {}
+    if not places:
+        for name in _networks_of(pipeline):
+            if network := _network(merged, name):
+                title = f"endpoint `{endpoint.name}` on network `{name}`"
+                places[title] = network.bind_addr
+    for title, place in places.items():
+        if address := parse_address(place):
+            yield _Listener(
+                title=title,
+                address=address,
+                port=_port(options),
+                source=endpoint.source,
+                path=endpoint.path,
+                keys=(("options", "port"), ("options", "bind_addr")),
+            )
 
 
-def _shown(listener: _Listener) -> str:
-    host = f"[{listener.address}]" if listener.address.version == 6 else f"{listener.address}"
-    return f"{host}:{listener.port}"
+def _receiver_of(backend: Definition | None) -> Iterator[_Listener]:
+    """The listener of a backend that has one of its own."""
+    if backend is None or not backend.intact:
+        return
+    receiver = _options(backend).get("receiver")
+    if not isinstance(receiver, dict):
+        return
+    if address := parse_address(str(receiver.get("bind_addr", DEFAULT_RECEIVER_ADDRESS))):
+        yield _Listener(
+            title=f"receiver of backend `{backend.name}`",
+            address=address,
+            port=_port(receiver),
+            source=backend.source,
+            path=(*backend.path, "options", "receiver"),
+            keys=(("port",), ("bind_addr",)),
+        )
 
 
-RULES = (taken_twice, prefix_taken_twice, not_a_path_prefix, not_an_address)
+def _network(merged: Merged, name: str) -> Network | None:
+    definition = merged.definitions["networks"].get(name)
+    if definition is None:
+        return build_network(name, {}) if name == DEFAULT_NETWORK else None
+    return build_network(name, definition.table) if definition.intact else None
+
+
+def _networks_of(pipeline: Definition) -> list[str]:
+    return names(pipeline.table, "networks") or [DEFAULT_NETWORK]
+
+
+def _options(definition: Definition) -> Mapping[str, object]:
+    return mapping(definition.table.get("options"))
+
+
+def _port(table: Mapping[str, object]) -> int:
+    port = table.get("port")
+    return port if isinstance(port, int) else DEFAULT_DICOM_PORT
+
+
+def _clash(a: _Listener, b: _Listener) -> bool:
+    # Port 0 takes a free one.
+    return a.port == b.port and a.port != 0 and overlap(a.address, b.address)
+
+
+def _reaches(target: Address, listener: _Listener) -> bool:
+    """Whether a call to the address surely arrives at the listener."""
+    everywhere = listener.address.is_unspecified and target.is_loopback
+    return target == listener.address or (everywhere and overlap(target, listener.address))
+
+
+RULES = (taken_twice, not_an_address, not_an_address_or_network, sends_to_itself, open_to_nobody)

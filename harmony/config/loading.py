@@ -1,4 +1,4 @@
-"""Leads the files through all layers. Reading them is the only I/O of this room."""
+"""Leads the files through all layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harmony.config import dicom_rules, listeners, names
+from harmony.config import dicom_rules, listeners, names, routes, tls_rules
 from harmony.config.building import build_configuration
 from harmony.config.findings import (
     FILE_START,
@@ -34,7 +34,7 @@ def load_files(path: Path, schemas: Schemas | None = None) -> Loaded:
     if not any(finding.code == "HRM-E001" for finding in work.findings):
         for file in work.further_files(main, path):
             work.read(file, PIPELINES)
-    merged = merge(work.intact, work.broken, work.schemas)
+    merged = merge(work.intact, work.broken, work.schemas, path.parent)
     work.judge(merged)
     configuration = None
     if not any(finding.severity is Severity.ERROR for finding in work.findings):
@@ -127,9 +127,9 @@ class _Work:
 
     def judge(self, merged: Merged) -> None:
         """L2."""
-        rules = [*dicom_rules.RULES, *listeners.RULES]
+        rules = [*dicom_rules.RULES, *listeners.RULES, *routes.RULES, *tls_rules.RULES]
         if self.incomplete:
-            reason = f"names (rules 201 to 209): {self.incomplete}"
+            reason = f"names (rules 201 to 209, 225): {self.incomplete}"
             self.skipped.append(Skipped(layer=Layer.MEANING, reason=reason))
         else:
             rules = [*names.RULES, *rules]

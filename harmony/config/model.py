@@ -76,20 +76,72 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """``[peers.NAME]``: a DIMSE caller that endpoints may admit.
+
+    All conditions that are given must hold.
+
+    Attributes:
+        ae_titles: calling AE titles; empty for any.
+        addresses: IP addresses and networks (CIDR) that it calls from; empty for any.
+        allow: operations that it may ask for.
+        called_ae_titles: by which it may call; empty for those of the endpoint.
+        move_destinations: backends that a C-MOVE of this peer may send to; None for those of
+            the endpoint.
+    """
+
+    name: str
+    ae_titles: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ("echo", "find", "get", "move", "store")
+    called_ae_titles: tuple[str, ...] = ()
+    move_destinations: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A backend of a pipeline, and which requests are for it.
+
+    Attributes:
+        when: attribute -> patterns, of which one must match; all attributes must. Empty for
+            every request. `*` and `?` stand for any text and any character.
+    """
+
+    name: str
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """``[pipelines.NAME]``: which endpoints lead to which backends."""
+    """``[pipelines.NAME]``: which endpoints lead to which backends.
+
+    Attributes:
+        strategy: what several backends are for each other: ``failover``, ``fan_out`` or
+            ``merge``.
+        require_all: whether a merged FIND or GET fails with any of its sources.
+    """
 
     name: str
     description: str = ""
     networks: tuple[str, ...] = ("default",)
     endpoints: tuple[str, ...] = ()
     middleware: tuple[str, ...] = ()
-    backends: tuple[str, ...] = ()
+    backends: tuple[Reference, ...] = ()
+    strategy: str = "failover"
+    require_all: bool = False
+
+    @property
+    def backend_names(self) -> tuple[str, ...]:
+        return tuple(reference.name for reference in self.backends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Everything, merged. Mappings are keyed by name, in the order of the files."""
+    """Everything, merged. Mappings are keyed by name, in the order of the files.
+
+    Attributes:
+        file: the main file; relative paths in options start at its folder.
+    """
 
     file: Path
     proxy: Proxy = field(default_factory=Proxy)
@@ -99,4 +151,5 @@ class Configuration:
     endpoints: Mapping[str, Service]
     middleware: Mapping[str, Service]
     backends: Mapping[str, Service]
+    peers: Mapping[str, Peer] = field(default_factory=dict)
     pipelines: Mapping[str, Pipeline]

@@ -1,48 +1,38 @@
-"""L2: names, and what pipelines say with them."""
+"""L2: names, and what they lead to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from harmony.config.findings import Finding
-from harmony.config.merging import KINDS, REFERENCES, Merged, Reference, names
-from harmony.config.schemas import ROLES
+from harmony.config.merging import DEFAULT_NETWORK, KINDS, NAMED_BY, Merged, Reference, names
 from harmony.config.wording import either, near
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 _ARTICLES = {"endpoint": "an endpoint"}
 
-
-def planned_service(merged: Merged) -> Iterator[Finding]:
-    """E124: a pipeline uses a service that may only be defined so far."""
-    for reference in merged.references():
-        definition = merged.definitions[reference.kind].get(reference.name)
-        if definition is None or not definition.intact or reference.kind not in ROLES:
-            continue
-        service = definition.table.get("service")
-        if merged.schemas.is_planned(reference.kind, service):
-            role = ROLES[reference.kind]
-            yield _at(
-                reference,
-                "HRM-E124",
-                f"this version has no `{service}` {role} yet; take `{reference.name}` out",
-                service=service,
-                role=role,
-            )
+# The key that names a definition -> what it is to be, and what to write there.
+_USES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "move_destinations": ("a move destination", "name `dicom` backends"),
+        "receiver": ("a receiver", "name a `dicom` endpoint, or write a table with `local_aet`"),
+    }
+)
 
 
 def unknown_name(merged: Merged) -> Iterator[Finding]:
-    """E201: a pipeline names what no file defines, as this or anything else."""
+    """E201: something is named that no file defines, as this or anything else."""
     for reference in merged.references():
-        if not any(merged.is_defined(kind, reference.name) for kind in REFERENCES):
-            kind = KINDS[reference.kind]
+        if not any(merged.is_defined(kind, reference.name) for kind in NAMED_BY):
             defined = list(merged.definitions[reference.kind])
             hint = f"define `[{reference.kind}.{reference.name}]`"
             if guess := near(reference.name, defined):
                 hint = f"did you mean `{guess}`?"
             elif defined:
                 hint += f", or name one of {either(defined)}"
+            kind = KINDS[reference.kind]
             yield _at(reference, "HRM-E201", hint, kind=kind, name=reference.name)
 
 
@@ -67,12 +57,15 @@ def wrong_kind(merged: Merged) -> Iterator[Finding]:
     for reference in merged.references():
         if merged.is_defined(reference.kind, reference.name):
             continue
-        for kind in REFERENCES:
+        for kind in NAMED_BY:
             if merged.is_defined(kind, reference.name):
+                listed = reference.owner.kind == "pipelines" and kind != "peers"
                 yield _at(
                     reference,
                     "HRM-E203",
-                    f"name it in `{kind}`",
+                    f"name it in `{kind}`"
+                    if listed
+                    else f"`{reference.key}` takes what `[{reference.kind}]` defines",
                     name=reference.name,
                     found=_one(kind),
                     expected=_one(reference.kind),
@@ -81,26 +74,34 @@ def wrong_kind(merged: Merged) -> Iterator[Finding]:
 
 
 def never_used(merged: Merged) -> Iterator[Finding]:
-    """W204: no pipeline names it. Silent while a pipeline is not intact: it may be the one."""
-    if not all(pipeline.intact for pipeline in merged.all("pipelines")):
-        return
-    used = {(reference.kind, reference.name) for reference in merged.references()}
-    if any("networks" not in pipeline.table for pipeline in merged.all("pipelines")):
-        used.add(("networks", "default"))
-    # A misspelt reference is said already; what it may mean is not unused.
-    for kind, name in list(used):
-        if not merged.is_defined(kind, name):
-            used.add((kind, near(name, merged.definitions[kind])))
-    for definition in merged.all(*REFERENCES):
-        if definition.path not in used:
-            yield definition.source.finding(
-                "HRM-W204",
-                definition.path,
-                at=definition.source.key_span(definition.path),
-                hint=f"name it in a pipeline's `{definition.kind}`, or remove it",
-                kind=KINDS[definition.kind],
-                name=definition.name,
-            )
+    """W204: nothing names it. Silent while what may name it is not intact."""
+    for kind, owners in NAMED_BY.items():
+        if not all(owner.intact for owner in merged.all(*owners)):
+            continue
+        used = {
+            reference.name
+            for reference in merged.references(*owners)
+            # A condition asks who calls; it admits nobody.
+            if reference.kind == kind and (reference.key, kind) != ("peer", "peers")
+        }
+        if kind == "networks" and any(
+            "networks" not in pipeline.table for pipeline in merged.all("pipelines")
+        ):
+            used.add(DEFAULT_NETWORK)
+        # A misspelt reference is said already; what it may mean is not unused.
+        defined = merged.definitions[kind]
+        used |= {near(name, defined) for name in used if not merged.is_defined(kind, name)}
+        for definition in defined.values():
+            if definition.name not in used:
+                owner = "an endpoint" if kind == "peers" else "a pipeline"
+                yield definition.source.finding(
+                    "HRM-W204",
+                    definition.path,
+                    at=definition.source.key_span(definition.path),
+                    hint=f"name it in {owner}'s `{kind}`, or remove it",
+                    kind=KINDS[kind],
+                    name=definition.name,
+                )
 
 
 def without_ends(merged: Merged) -> Iterator[Finding]:
@@ -124,7 +125,7 @@ def without_ends(merged: Merged) -> Iterator[Finding]:
 def in_two_pipelines(merged: Merged) -> Iterator[Finding]:
     """E206: what an endpoint accepts can go one way only."""
     claimed: dict[str, Reference] = {}
-    for reference in merged.references():
+    for reference in merged.references("pipelines"):
         if reference.kind == "endpoints":
             first = claimed.setdefault(reference.name, reference)
             if first is not reference:
@@ -133,8 +134,8 @@ def in_two_pipelines(merged: Merged) -> Iterator[Finding]:
                     "HRM-E206",
                     "define another endpoint for one of them",
                     name=reference.name,
-                    a=first.pipeline.name,
-                    b=reference.pipeline.name,
+                    a=first.owner.name,
+                    b=reference.owner.name,
                 )
 
 
@@ -152,8 +153,30 @@ def not_a_name(merged: Merged) -> Iterator[Finding]:
             )
 
 
+def not_for_this_use(merged: Merged) -> Iterator[Finding]:
+    """E225: a move destination that cannot be sent to, or a receiver that cannot receive."""
+    pipelines_known = all(pipeline.intact for pipeline in merged.all("pipelines"))
+    accepting = {reference.name for reference in merged.references("pipelines")}
+    for reference in merged.references("endpoints", "peers", "backends"):
+        definition = merged.definitions[reference.kind].get(reference.name)
+        if reference.key not in _USES or definition is None or not definition.intact:
+            continue
+        use, better = _USES[reference.key]
+        kind = KINDS[reference.kind]
+        if (service := definition.table.get("service")) != "dicom":
+            reason, hint = f"its service is `{service}`, not `dicom`", better
+        elif reference.key == "receiver" and pipelines_known and reference.name not in accepting:
+            reason = "no pipeline has it, so it does not listen"
+            hint = "name it in a pipeline's `endpoints`, too"
+        else:
+            continue
+        yield _at(
+            reference, "HRM-E225", hint, kind=kind, name=reference.name, use=use, reason=reason
+        )
+
+
 def _at(reference: Reference, code: str, hint: str, **fields: object) -> Finding:
-    source = reference.pipeline.source
+    source = reference.owner.source
     span = source.value_span(reference.path)
     return source.finding(
         code, reference.path, at=span, hint=hint, message="", related=(), **fields
@@ -166,7 +189,6 @@ def _one(kind: str) -> str:
 
 
 RULES = (
-    planned_service,
     unknown_name,
     defined_twice,
     wrong_kind,
@@ -174,4 +196,5 @@ RULES = (
     without_ends,
     in_two_pipelines,
     not_a_name,
+    not_for_this_use,
 )

@@ -54,10 +54,6 @@ class Schemas:
         """The schema of a service's options; None if there is no such service in the role."""
         return self.documents.get(f"{ROLES[role]}/{service}.json")
 
-    def is_planned(self, role: str, service: object) -> bool:
-        """Whether the service may be defined but no pipeline can use it yet."""
-        return notes(self.fragment(role, service) or {}).get("planned") is True
-
     def bundle(self, name: str) -> dict[str, object]:
         """One self-contained schema: the file `name` with all that it leads to.
 

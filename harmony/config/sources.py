@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from harmony.config.findings import (
     Span,
 )
 from harmony.config.positions import Place, locate
+from harmony.config.reading import UnreadableFile, read_bytes
 from harmony.config.rules import RULES
 from harmony.config.wording import printable
 
-MAX_FILE_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 MAX_EXCERPT = 160
 
@@ -163,8 +162,12 @@ def read_source(path: Path, file: str) -> tuple[Source, Finding | None]:
     """Read one file, shown as `file`. With a finding, the source's document is empty."""
     text = ""
     try:
-        text = _decode(_read(path))
+        text = _decode(read_bytes(path))
         document = _parse(text)
+    except UnreadableFile as unreadable:
+        source = Source(file=file, text="", document={})
+        fault = source.finding("HRM-E001", (), at=FILE_START, file=file, reason=unreadable.reason)
+        return source, fault
     except _BrokenFile as broken:
         source = Source(file=file, text=text, document={})
         finding = source.finding(
@@ -183,24 +186,6 @@ class _BrokenFile(Exception):
         self.reason = reason
         self.byte = byte
         self.at = at
-
-
-def _read(path: Path) -> bytes:
-    try:
-        # A pipe or device could block for ever.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _BrokenFile("HRM-E001", reason="not a regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise _BrokenFile("HRM-E001", reason=reason) from None
-    except ValueError:
-        raise _BrokenFile("HRM-E001", reason="not a file name") from None
-    if len(data) > MAX_FILE_BYTES:
-        reason = f"larger than {MAX_FILE_BYTES} bytes"
-        raise _BrokenFile("HRM-E001", reason=reason)
-    return data
 
 
 def _decode(data: bytes) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.schemas import ROLES, Schemas, mapping, notes
 from harmony.config.sources import Source
-from harmony.config.violations import Violation, violations
+from harmony.config.violations import Violation, name_of, violations
 from harmony.config.wording import counted, either, near, quoted
 
 MAX_FINDINGS = 200  # of one file
@@ -77,13 +77,17 @@ class _Diagnosis:
         if violation.keyword == "required":
             taken = {wanted for where, wanted in renamed.items() if where[:-1] == path}
             for key in _missing(violation):
-                if key not in taken:  # else it is said with the unknown key that looks like it
+                if key in taken:
+                    continue  # it is said with the unknown key that looks like it
+                if "code" in notes(violation.schema):
+                    yield self._noted(violation)
+                else:
                     yield self._missing_key(key, path)
         elif violation.keyword == "additionalProperties":
             for key in _unknown(violation)[:MAX_FINDINGS]:
                 yield self._unknown_key(key, violation, renamed.get((*path, key), ""))
         elif "code" in notes(violation.schema):
-            yield self._forbidden(violation)
+            yield self._noted(violation)
         elif violation.keyword == "enum":
             yield self._unknown_value(violation)
         else:
@@ -131,8 +135,12 @@ class _Diagnosis:
                 return other
         return ""
 
-    def _forbidden(self, violation: Violation) -> Finding:
+    def _noted(self, violation: Violation) -> Finding:
+        """What the schema itself says of a value that it refuses."""
         note, path = notes(violation.schema), violation.path
+        key = note.get("key")
+        if isinstance(key, str) and key in violation.found:
+            path = (*path, key)
         return self._source.finding(
             str(note["code"]),
             path,
@@ -166,8 +174,11 @@ class _Diagnosis:
         make = functools.partial(self._source.finding, path=path, at=self._source.value_span(path))
         match violation.keyword:
             case "type":
-                expected = _TYPES[violation.wanted]
-                hint = "" if self._source.is_secret(path) else _right_type(value, expected, path)
+                kinds = [_TYPES[kind] for kind in _listed(violation.wanted)]
+                expected = " or ".join(kinds)
+                secret = self._source.is_secret(path)
+                hints = [] if secret else [_right_type(value, kind, path) for kind in kinds]
+                hint = next(filter(None, hints), "")
                 return make("HRM-E101", hint=hint, expected=expected, found=_toml_type(value))
             case "pattern":
                 form = notes(schema)["form"]
@@ -184,10 +195,12 @@ class _Diagnosis:
                 return make("HRM-E107", found=counted(len(value), unit), limit=limit)
             case "uniqueItems":
                 index = _repeated(value)
-                at = self._source.value_span((*path, index))
-                return self._source.finding(
-                    "HRM-E108", (*path, index), at=at, item=self._show(value[index], path)
-                )
+                where: KeyPath = (*path, index)
+                if isinstance(value[index], dict):
+                    where = (*where, "name")
+                at = self._source.value_span(where)
+                item = self._show(name_of(value[index]), path)
+                return self._source.finding("HRM-E108", where, at=at, item=item)
         raise AssertionError(f"a schema uses `{violation.keyword}`, which has no message")
 
     def _show(self, value: object, path: KeyPath) -> object:
@@ -211,14 +224,18 @@ def _unknown(violation: Violation) -> list[str]:
 
 
 def _repeated(values: Sequence[object]) -> int:
-    """Index of the first text that was there before."""
-    seen: set[object] = set()
+    """Index of the first item whose name was there before."""
+    seen: set[str] = set()
     for index, value in enumerate(values):
-        if isinstance(value, str):
-            if value in seen:
+        if (name := name_of(value)) is not None:
+            if name in seen:
                 return index
-            seen.add(value)
-    raise AssertionError("no text is there twice")
+            seen.add(name)
+    raise AssertionError("no name is there twice")
+
+
+def _listed(wanted: str | Sequence[str]) -> Sequence[str]:
+    return [wanted] if isinstance(wanted, str) else wanted
 
 
 _TYPES = MappingProxyType(

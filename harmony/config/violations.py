@@ -60,11 +60,18 @@ def _is_number(_: TypeChecker, value: object) -> bool:
 def _unique_items(
     _validator: Validator, _wanted: bool, value: object, _schema: Schema
 ) -> Iterator[ValidationError]:
-    """``uniqueItems`` for lists of text, in linear time; the library's own is quadratic."""
+    """``uniqueItems`` for `name_of` items, in linear time; the library's own is quadratic."""
     if isinstance(value, list):
-        text = [item for item in value if isinstance(item, str)]
-        if len(set(text)) < len(text):
+        listed = [name for item in value if (name := name_of(item)) is not None]
+        if len(set(listed)) < len(listed):
             yield ValidationError("not unique")
+
+
+def name_of(item: object) -> str | None:
+    """What tells one item of a list from another: a text, or a table's ``name``."""
+    if isinstance(item, dict):
+        item = item.get("name")
+    return item if isinstance(item, str) else None
 
 
 _STRICT = extend(  # type: ignore[no-untyped-call]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NoReturn, Protocol
 
 import trio
 
@@ -17,7 +17,8 @@ from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Configuration, HttpListener
 from harmony.daemon.dump import dump
 from harmony.daemon.stopping import SIGNALS, Action, Stopper, arm_hard_stop
-from harmony.interfaces import Backend, Gauged, Listening, Probe
+from harmony.errors import HarmonyError
+from harmony.interfaces import Backend, Endpoint, Gauged, Listening, PortClaim, Probe
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.log import get_logger
 from harmony.telemetry.metrics import Metrics
@@ -154,14 +155,29 @@ class Daemon:
                 )
             async with contextlib.AsyncExitStack() as lifespans:
                 for backend in self._assembly.backends.values():
-                    await lifespans.enter_async_context(backend.lifespan())
+                    await self._open(lifespans, backend)
                 await self._serve_pipelines()
             nursery.cancel_scope.cancel()  # last, so that it tells of the drain to its end
+
+    async def _open(self, lifespans: contextlib.AsyncExitStack, backend: Backend) -> None:
+        """Enter a backend's lifespan; if it cannot be, the daemon cannot start."""
+        try:
+            await lifespans.enter_async_context(backend.lifespan())
+        except (OSError, HarmonyError) as exc:
+            reason = exc.detail if isinstance(exc, HarmonyError) else (exc.strerror or str(exc))
+            await self._give_up(f"backend {backend.name} cannot start: {reason}", backend.name)
+
+    async def _give_up(self, problem: str, name: str) -> NoReturn:
+        self._problem = problem
+        log.error("listener.failed", listener=name, reason=problem)
+        self._now.cancel()
+        await trio.sleep_forever()  # until the cancellation, which is now
+        raise AssertionError("not reached")
 
     async def _serve_pipelines(self) -> None:
         async with trio.open_nursery() as nursery:
             for pipeline in self._assembly.pipelines:
-                self._listeners += await nursery.start(_run_pipeline, pipeline)
+                await nursery.start(self._run_pipeline, pipeline)
             await self._serve_networks(probes=nursery)
             nursery.cancel_scope.cancel()
 
@@ -185,16 +201,32 @@ class Daemon:
             await trio.sleep(self._configuration.proxy.drain_delay_seconds)
             for host in hosts:
                 host.drain(self._configuration.proxy.grace_seconds)
+            for pipeline in self._assembly.pipelines:
+                for endpoint in pipeline.endpoints:
+                    nursery.start_soon(endpoint.drain, self._configuration.proxy.grace_seconds)
 
     async def _listen(self, nursery: trio.Nursery, host: Host, address: _Address) -> None:
         try:
             bound = await nursery.start(host.serve)
         except OSError as exc:
-            self._problem = address.problem(exc)
-            log.error("listener.failed", listener=address.name, reason=self._problem)
-            self._now.cancel()
-            await trio.sleep_forever()  # until the cancellation, which is now
+            await self._give_up(address.problem(exc), address.name)
         self._listeners += [BoundListener(address.name, listening) for listening in bound]
+
+    async def _run_pipeline(
+        self,
+        assembled: AssembledPipeline,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the endpoints of one pipeline, in a nursery of their own, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for endpoint in assembled.endpoints:
+                try:
+                    bound = await nursery.start(endpoint.serve, assembled.pipeline.exchange)
+                except OSError as exc:
+                    await self._give_up(_address_of(endpoint).problem(exc), endpoint.name)
+                self._listeners += [BoundListener(endpoint.name, each) for each in bound]
+            task_status.started()
 
     def _become_ready(self, probes: trio.Nursery) -> None:
         self._state = "ready"
@@ -211,7 +243,8 @@ class Daemon:
             log.info("pipeline.started", pipeline=pipeline.name)
         log.info("daemon.ready", version=harmony.__version__)
         for backend in self._assembly.backends.values():
-            probes.start_soon(self._probe, backend)
+            if backend.name in self._assembly.asked:
+                probes.start_soon(self._probe, backend)
 
     def _admin_router(self) -> Router:
         backends = self._assembly.backends.items()
@@ -232,21 +265,6 @@ class Daemon:
         if scope.cancelled_caught:
             probe = Probe(False, f"no answer within {PROBE_SECONDS:g} s", PROBE_SECONDS)
         self._reporter.probed(backend.name, probe)
-
-
-async def _run_pipeline(
-    assembled: AssembledPipeline,
-    *,
-    task_status: trio.TaskStatus[Sequence[BoundListener]] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run the endpoints of one pipeline, in a nursery of their own, until cancelled."""
-    bound: list[BoundListener] = []
-    async with trio.open_nursery() as nursery:
-        for endpoint in assembled.endpoints:
-            listening = await nursery.start(endpoint.serve, assembled.pipeline.exchange)
-            if listening is not None:
-                bound.append(BoundListener(assembled.name, listening))
-        task_status.started(bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +288,12 @@ class _Address:
                 advice = f"change `bind_addr` in [{owner}] to an address of this machine"
         reason = (exc.strerror or "it cannot be bound").lower()
         return f"cannot listen on {self.host}:{self.port}: {reason}; {advice}"
+
+
+def _address_of(endpoint: Endpoint) -> _Address:
+    """The address that an endpoint of its own port binds first."""
+    for claim in endpoint.claims():
+        if isinstance(claim, PortClaim):
+            table = f"endpoints.{endpoint.name}.options"
+            return _Address(endpoint.name, table, claim.host, claim.port)
+    return _Address(endpoint.name, f"endpoints.{endpoint.name}", "", 0)

@@ -1,10 +1,16 @@
 """DICOM as data: no socket, no task, no thread.
 
 * `query`: what a client asks in JSON, checked, and encoded as an identifier.
+* `identifier`: what a DIMSE caller asks, checked, and what it is answered.
 * `dicomjson`: encoded matches as DICOM JSON (PS3.18 annex F). `elements` walks through their
-  bytes, `charsets` turns their text into `str`.
+  bytes, `values` and `charsets` turn their text into `str`.
+* `transcode`: a small data set in another uncompressed transfer syntax.
+* `reencode`: a whole instance into the other little endian syntax, on its way.
+* `peek`: a few attributes from the beginning of an instance on its way.
 * `multipart`, `part10`: instances in and out of HTTP bodies, in pieces.
-* `status`: DIMSE statuses, rejections and aborts, and what they mean to an HTTP client.
+* `status`: DIMSE statuses, rejections and aborts, and what they mean to an HTTP client;
+  `status_codes`: the statuses by name.
+* `answering`: the other way, what a failure is to a DIMSE caller.
 * `strict_json`: JSON without surprises. `uids`: what a UID is.
 
 Each takes bytes or values and gives bytes or values; what cannot be used raises one of

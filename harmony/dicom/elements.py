@@ -31,9 +31,10 @@ _SHORT_VRS = frozenset(
 )
 _VRS = {vr.encode(): vr for vr in LONG_VRS | _SHORT_VRS}
 
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXEL_REPRESENTATION = 0x00280103
+MAX_SHORT = 0xFFFE  # most bytes behind a 16-bit length, which are even in number. PS3.5 7.1
+UNDEFINED = 0xFFFFFFFF  # a length that is not told, PS3.5 7.1.1
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD  # PS3.5 7.5
+PIXEL_REPRESENTATION = 0x00280103
 
 Items: TypeAlias = list[list["Element"]]
 
@@ -75,6 +76,22 @@ def vr_of(tag: int) -> str:
         return dictionary_VR(tag)
     except KeyError:
         return "UN"
+
+
+def coded_vr(code: bytes) -> str:
+    """The VR of an explicit head; UN for one newer than this program.
+
+    Raises:
+        Malformed: these are not two capital letters.
+    """
+    return _VRS.get(code) or _unknown_vr(code)
+
+
+def settled_vr(vrs: str, *, signed: bool) -> str:
+    """One of several VRs that the dictionary allows. PS3.5 A.1, PS3.3 C.7.6.3.1."""
+    if vrs == "US or SS":
+        return "SS" if signed else "US"
+    return "OW"
 
 
 def parse(data: bytes, syntax: Syntax) -> list[Element]:
@@ -125,10 +142,10 @@ class _Walk:
                 tag, start = group << 16 | number, offset + 8
                 vr = vr_of(tag)
                 if " " in vr:
-                    vr = self._choose(vr)
+                    vr = settled_vr(vr, signed=self._signed)
             if group == 0xFFFE:
                 raise Malformed("an item or a delimiter stands where an element should")
-            if vr == "SQ" or length == _UNDEFINED:
+            if vr == "SQ" or length == UNDEFINED:
                 value, offset = self._sequence(start, length, end, vr, syntax, depth)
                 elements.append(Element(tag, "SQ", value))
                 continue
@@ -136,7 +153,7 @@ class _Walk:
             if offset > end:
                 raise Malformed("an element is longer than what is left")
             raw = data[start:offset]
-            if tag == _PIXEL_REPRESENTATION:
+            if tag == PIXEL_REPRESENTATION:
                 self._signed = any(raw)
             elements.append(Element(tag, vr, raw))
         if delimited:
@@ -153,7 +170,7 @@ class _Walk:
             raise Malformed(f"an element of VR {vr} has no length")
         if depth == MAX_DEPTH:
             raise Malformed(f"it is nested more than {MAX_DEPTH} deep")
-        delimited = length == _UNDEFINED
+        delimited = length == UNDEFINED
         if not delimited:
             if offset + length > end:
                 raise Malformed("a sequence is longer than what is left")
@@ -164,11 +181,11 @@ class _Walk:
             group, number, length = struct.unpack_from(syntax.order + "HHL", self._data, offset)
             tag = group << 16 | number
             offset += 8
-            if tag == _SEQUENCE_END and delimited:
+            if tag == SEQUENCE_END and delimited:
                 return items, offset
-            if tag != _ITEM:
+            if tag != ITEM:
                 raise Malformed("a sequence holds something else than items")
-            open_ended = length == _UNDEFINED
+            open_ended = length == UNDEFINED
             stop = end if open_ended else offset + length
             if stop > end:
                 raise Malformed("an item is longer than what is left")
@@ -184,12 +201,6 @@ class _Walk:
         self._left -= 1
         if self._left < 0:
             raise Malformed(f"it has more than {MAX_ELEMENTS} elements")
-
-    def _choose(self, vrs: str) -> str:
-        """One of several VRs that the dictionary allows. PS3.5 A.1, PS3.3 C.7.6.3.1."""
-        if vrs == "US or SS":
-            return "SS" if self._signed else "US"
-        return "OW"
 
 
 def _unknown_vr(code: bytes) -> str:

@@ -203,13 +203,6 @@ def meaning(operation: Operation, status: int) -> Meaning:
     return _UNKNOWN
 
 
-def status_text(status: int, operation: Operation) -> str:
-    """Short words for a status."""
-    if status == 0x0000:
-        return "success"
-    return meaning(operation, status).text
-
-
 def failure(
     operation: Operation,
     status: int,
@@ -316,6 +309,7 @@ def rejection(
         http_status=row.http,
         hint=hint.format(**titles) if hint else None,
         peer=peer,
+        asked=False,
         retry=row.retry,
         retry_after=RETRY_SECONDS if row.http == 503 else None,
     )

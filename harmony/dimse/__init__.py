@@ -1,19 +1,29 @@
-"""DIMSE: associations that speak to a PACS, as things trio can own, bound and cancel.
+"""DIMSE: associations, asked for and accepted, as things trio can own, bound and cancel.
 
-Terms:
+* `Link`: one association of PS3.8 as a stream of fragments in and out (`link`). It is made by
+  an engine; the one here lets pynetdicom run the upper layer (`pynetdicom_link`).
+
+Towards a PACS, as a service class user:
 
 * `Target`: whom to call and as whom, with every limit and deadline.
-* `Link`: one association of PS3.8 as a stream of fragments in and out (`link`). It is made by
-  an engine; the one here lets pynetdicom run the upper layer (`pynetdicom_engine`).
 * `Association`: DIMSE-C operations on a link: echo, find, get, move, store (`association`).
 * `AssociationPool`: at most so many associations to one target, a few of them held for some
   seconds (`pool`).
+* `Arrivals`: retrieves by C-MOVE, and the objects that come for them on other associations.
 
-A request passes: pool -> association -> link -> socket. Callers see `Association` and
-`AssociationPool` only: neither says anything of threads or of pynetdicom.
+For a caller, as a service class provider:
 
-Who owns what: trio opens the socket and does TLS. The engine's blocking part runs in
-``trio.to_thread`` as a child task of the pool's nursery and is never abandoned: shutting the
-socket down ends every wait inside it. An association that an operation did not end in order
-is hung up, never returned.
+* `Listener`: sockets, TLS, limits and drain (`listener`); `first_pdu` reads the request.
+* `negotiate`: which presentation contexts a caller gets (`negotiation`).
+* `ServedAssociation`: requests in, final responses out (`serving`, `serving_streams`); what
+  they mean is a `Provider`'s business (`provider`).
+
+A request to a PACS passes pool -> association -> link -> socket; one of a caller passes
+socket -> listener -> link -> served association -> provider. The rooms above see neither
+threads nor pynetdicom.
+
+Who owns what: trio opens and accepts sockets and does TLS. The engine's blocking part runs in
+``trio.to_thread`` as a child task of the pool's or the listener's nursery and is never
+abandoned: shutting the socket down ends every wait inside it. An association that an operation
+did not end in order is hung up, never returned.
 """

@@ -13,8 +13,12 @@ from typing import Protocol
 
 import trio
 
+from harmony.dicom.elements import Malformed
 from harmony.dicom.query import encode_identifier
+from harmony.dicom.reencode import data_in, suitable
 from harmony.dicom.status import StatusKind, kind
+from harmony.dicom.status_codes import PENDING_WITHOUT_SOME_KEYS, SUCCESS
+from harmony.dicom.transcode import transcode
 from harmony.dicom.uids import is_uid
 from harmony.dimse.contexts import MODELS, VERIFICATION
 from harmony.dimse.conversation import (
@@ -52,6 +56,7 @@ from harmony.envelope import (
     Instance,
     Match,
     Operation,
+    Originator,
     Outcome,
     Progress,
     Query,
@@ -59,7 +64,7 @@ from harmony.envelope import (
     SubOperations,
     WholeBytes,
 )
-from harmony.errors import UpstreamError
+from harmony.errors import RequestError, UpstreamError
 from harmony.upper_layer.commands import (
     DATA_SET_PRESENT,
     PRIORITY_MEDIUM,
@@ -67,9 +72,6 @@ from harmony.upper_layer.commands import (
     CommandField,
     encode,
 )
-
-_SUCCESS = 0x0000
-_PENDING_WITHOUT_SOME_KEYS = 0xFF01  # PS3.4 table C.4-1
 
 
 class Emit(Protocol):
@@ -90,11 +92,18 @@ class Association:
         self._doubt = False  # the operation ended well, but what comes next is not sure
         self._used = False
         self._unfit = False  # the peer does not accept here what was asked
+        self._accepted = {
+            (context.abstract_syntax, context.transfer_syntax): context
+            for context in link.contexts.values()
+        }
 
     @property
     def is_reusable(self) -> bool:
-        """True if every operation ended in order and nothing unasked has come since."""
-        return self.is_in_order and not self._unfit
+        """True if every operation ended in order and nothing unasked has come since.
+
+        One on which the peer accepts nothing is of no use to anybody.
+        """
+        return self.is_in_order and not self._unfit and bool(self._accepted)
 
     @property
     def is_in_order(self) -> bool:
@@ -102,8 +111,13 @@ class Association:
         return self._in_order and self._link.is_quiet
 
     def accepts(self, abstract_syntax: str, transfer_syntax: str) -> bool:
-        """Whether the peer takes this class in exactly this syntax."""
-        return self._context(abstract_syntax, transfer_syntax) is not None
+        """Whether the peer takes this class in this syntax, or in one suitable for it."""
+        return self._store_context(abstract_syntax, transfer_syntax) is not None
+
+    @property
+    def was_used(self) -> bool:
+        """True once an operation has ended in order; only then may it raise `NotAnswered`."""
+        return self._used
 
     def hang_up(self) -> None:
         """End it at once; never blocks."""
@@ -175,7 +189,8 @@ class Association:
         """C-GET. PS3.4 C.4.3, PS3.7 9.1.3.
 
         Each instance is emitted when its command is there, and answered when its reader has
-        taken the last byte.
+        taken the last byte. What the peer counted since the one before is emitted just before
+        it: the first item is never a mere promise.
 
         Raises:
             RequestError, UpstreamError
@@ -186,10 +201,12 @@ class Association:
             await self._send_query(context, CommandField.C_GET_RQ, query)
             received = 0
             pending: SubOperations | None = None
+            untold: SubOperations | None = None
             while True:
                 message = await next_message(self._link, self._target, seconds)
                 if message.command.field == CommandField.C_STORE_RQ:
-                    await self._sub_operation(message, emit)
+                    await self._sub_operation(message, emit, untold)
+                    untold = None
                     received += 1
                     continue
                 answer = self._check(message, context, CommandField.C_GET_RSP)
@@ -198,16 +215,33 @@ class Association:
                     return get_outcome(
                         answer, self._target, received=received, missing=missing, pending=pending
                     )
-                pending = larger(pending, counters_of(answer))
+                counted = counters_of(answer)
+                pending = larger(pending, counted)
+                if pending is counted:
+                    untold = counted
 
-    async def move(self, query: Query, emit: Emit) -> Outcome:
+    async def move(
+        self,
+        query: Query,
+        emit: Emit,
+        *,
+        message_id: int | None = None,
+        seconds: float | None = None,
+    ) -> Outcome:
         """C-MOVE to ``query.destination``. PS3.4 C.4.2, PS3.7 9.1.4.
+
+        Args:
+            query: what to move, and where to.
+            emit: takes the peer's progress.
+            message_id: of the request, which the instances name; None for the next one.
+            seconds: between two answers; None for the target's.
 
         Raises:
             RequestError, UpstreamError
         """
-        seconds = self._target.timeouts.move_seconds
-        with self._operation(Operation.MOVE):
+        if seconds is None:
+            seconds = self._target.timeouts.move_seconds
+        with self._operation(Operation.MOVE, message_id):
             context = self._context_of(Operation.MOVE, MODELS[Operation.MOVE][query.root])
             await self._send_query(context, CommandField.C_MOVE_RQ, query)
             most = 0
@@ -234,18 +268,20 @@ class Association:
     async def store(self, instance: Instance) -> Stored:
         """C-STORE. PS3.4 B.2, PS3.7 9.1.1. A failure status is a result, not an exception.
 
-        If reading ``instance.data`` raises, the association is hung up: a data set that is not
-        whole is never finished.
+        Its bytes go as they are where the peer takes their syntax, else re-encoded on their way
+        into the one that it does take. If reading ``instance.data`` raises, the association is
+        hung up: a data set that is not whole is never finished.
 
         Raises:
             UpstreamError: no context for it, or no proper answer.
         """
         with self._operation(Operation.STORE):
-            context = self._context(instance.sop_class_uid, instance.transfer_syntax)
+            context = self._store_context(instance.sop_class_uid, instance.transfer_syntax)
             if context is None:
                 raise Refused(
                     no_context(self._target, Operation.STORE, instance.sop_class_uid), final=True
                 )
+            originator = _tellable(instance.originator)
             request = Command(
                 field=CommandField.C_STORE_RQ,
                 affected_sop_class_uid=instance.sop_class_uid,
@@ -253,8 +289,10 @@ class Association:
                 message_id=self._message_id,
                 priority=PRIORITY_MEDIUM,
                 data_set_type=DATA_SET_PRESENT,
+                move_originator_ae_title=originator.aet if originator else None,
+                move_originator_message_id=originator.message_id if originator else None,
             )
-            data = EvenData(instance.data, instance.transfer_syntax)
+            data = EvenData(data_in(instance, context.transfer_syntax), context.transfer_syntax)
             await self._link.send(context.id, encode(request), data)
             seconds = self._target.timeouts.store_seconds
             answer = await self._response(context, CommandField.C_STORE_RSP, seconds)
@@ -270,9 +308,9 @@ class Association:
     # One operation, from request to final response
 
     @contextlib.contextmanager
-    def _operation(self, operation: Operation) -> Iterator[None]:
+    def _operation(self, operation: Operation, message_id: int | None = None) -> Iterator[None]:
         """Number the message, and hang up unless the operation ends in order."""
-        self._message_id = self._message_id % 0xFFFF + 1
+        self._message_id = message_id or self._message_id % 0xFFFF + 1
         self._answered = self._doubt = self._in_order = False
         try:
             yield
@@ -298,7 +336,7 @@ class Association:
             self._link.hang_up()
 
     async def _send_query(self, context: Context, field: CommandField, query: Query) -> None:
-        identifier = encode_identifier(query, context.transfer_syntax)
+        identifier = _identifier_of(query, context.transfer_syntax)
         request = Command(
             field=field,
             affected_sop_class_uid=context.abstract_syntax,
@@ -326,7 +364,7 @@ class Association:
         return Match(
             identifier=await self._identifier(context, seconds),
             transfer_syntax=context.transfer_syntax,
-            all_keys_supported=status != _PENDING_WITHOUT_SOME_KEYS,
+            all_keys_supported=status != PENDING_WITHOUT_SOME_KEYS,
         )
 
     async def _identifier(self, context: Context, seconds: float) -> bytes:
@@ -365,8 +403,16 @@ class Association:
                     await self._identifier(context, seconds)
         return False
 
-    async def _sub_operation(self, message: Message, emit: Emit) -> None:
-        """Take one C-STORE of a C-GET. PS3.4 C.4.3.2, PS3.7 9.3.1."""
+    async def _sub_operation(
+        self, message: Message, emit: Emit, counted: SubOperations | None
+    ) -> None:
+        """Take one C-STORE of a C-GET. PS3.4 C.4.3.2, PS3.7 9.3.1.
+
+        Args:
+            message: the C-STORE-RQ.
+            emit: gets `counted`, if there is any, then the instance.
+            counted: what the peer has counted since the instance before.
+        """
         request = message.command
         context = self._link.contexts.get(message.context_id)
         class_uid, instance_uid = (
@@ -380,6 +426,8 @@ class Association:
         if not is_uid(class_uid) or not is_uid(instance_uid):
             raise contradiction(self._target, "a C-STORE sub-operation with UIDs that are none")
         self._answered = True
+        if counted is not None:
+            await emit(Progress(counters=counted))
         send, receive = trio.open_memory_channel[bytes | None](0)
         with send:
             await emit(
@@ -405,7 +453,7 @@ class Association:
             affected_sop_class_uid=class_uid,
             affected_sop_instance_uid=instance_uid,
             responds_to=request.message_id,
-            status=_SUCCESS,
+            status=SUCCESS,
         )
         await self._link.send(context.id, encode(response))
 
@@ -417,9 +465,27 @@ class Association:
                 return context
         raise Refused(no_context(self._target, operation, abstract_syntax), final=True)
 
-    def _context(self, abstract_syntax: str, transfer_syntax: str) -> Context | None:
-        wanted = (abstract_syntax, transfer_syntax)
-        for context in self._link.contexts.values():
-            if (context.abstract_syntax, context.transfer_syntax) == wanted:
+    def _store_context(self, abstract_syntax: str, transfer_syntax: str) -> Context | None:
+        for each in suitable(transfer_syntax):
+            context = self._accepted.get((abstract_syntax, each))
+            if context is not None:
                 return context
         return None
+
+
+def _identifier_of(query: Query, transfer_syntax: str) -> bytes:
+    """The identifier to send: the caller's own if it gave one."""
+    if query.encoded is None:
+        return encode_identifier(query, transfer_syntax)
+    try:
+        return transcode(query.encoded.data, query.encoded.transfer_syntax, transfer_syntax)
+    except Malformed as exc:
+        error = RequestError(
+            f"the identifier cannot be passed on: {exc}", code="unreadable-identifier"
+        )
+        raise Refused(error) from exc
+
+
+def _tellable(originator: Originator | None) -> Originator | None:
+    """An AE title outside its repertoire (PS3.5 6.2) is better left out than passed on."""
+    return originator if originator is not None and originator.aet.isascii() else None

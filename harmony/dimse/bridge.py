@@ -32,9 +32,12 @@ class Inbox(Generic[T]):
         self._readable = trio.Event()
 
     def put(self, item: T, size: int = 0) -> None:
-        """Append, waiting for room first. In the thread. After `close` nothing is kept."""
+        """Append, waiting for room first. In the thread. After `close` nothing is kept.
+
+        What has no size waits for none, so that a thread which only has its end to tell can go.
+        """
         with self._room:
-            while self._bytes > self._max_bytes and not self._closed:
+            while size and self._bytes > self._max_bytes and not self._closed:
                 self._room.wait()
             if self._closed:
                 return

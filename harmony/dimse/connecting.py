@@ -1,7 +1,7 @@
 """A connected socket, under a deadline for each step: lookup, connect, TLS.
 
-trio does all three, so each can be cancelled; what comes out is a plain blocking socket (or
-`ssl.SSLSocket`) for an engine to borrow.
+trio does all three, so each can be cancelled; what comes out is a plain socket (or
+`ssl.SSLSocket`) for an engine to borrow. The TLS handshake of a listener is here, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import ssl
 import trio
 
 from harmony.dimse.target import Target
-from harmony.errors import Retry, UpstreamError
+from harmony.dimse.tls_faults import TlsFault, late_alert, late_tls_fault, outbound_tls_fault
+from harmony.errors import UpstreamError
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 30, 10, 3
 USER_TIMEOUT_MS = 20_000
@@ -33,21 +34,50 @@ async def connect(target: Target) -> socket.socket:
         if target.tls is not None:
             sock = await _handshake(sock, target.tls, target, peer)
     except OSError as exc:
+        error = lost(target, exc, sock)
         sock.close()
-        raise lost(target, exc) from exc
+        raise error from exc
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def lost(target: Target, exc: OSError) -> UpstreamError:
-    """The error for a connection that went as soon as it had come."""
+def lost(target: Target, exc: OSError, sock: socket.socket) -> UpstreamError:
+    """The error for a connection that went as soon as it had come; `sock` is still open."""
+    if isinstance(sock, ssl.SSLSocket):
+        fault = _unread_fault(sock)
+        if fault is not None:
+            return tls_failed(target, fault)
     return UpstreamError(
         f"{target} closed the connection at once: {_reason(exc)}",
         code="connection-lost",
+        asked=False,
         peer=str(target),
         hint="a PACS that does not admit this host often does so; its log says more",
+    )
+
+
+def _unread_fault(sock: ssl.SSLSocket) -> TlsFault | None:
+    """The reason in an alert that has come and is not read yet; does not wait."""
+    sock.settimeout(0.0)
+    try:
+        sock.recv(1)
+    except OSError as exc:
+        end = late_alert(exc)
+        return None if end is None else late_tls_fault(end)
+    return None
+
+
+def tls_failed(target: Target, fault: TlsFault) -> UpstreamError:
+    """The error for a TLS handshake that did not come about."""
+    return UpstreamError(
+        f"TLS with {target} failed: {fault.text}",
+        code="tls-failed",
+        asked=False,
+        peer=str(target),
+        retry=fault.retry,
+        hint=fault.hint,
     )
 
 
@@ -74,6 +104,7 @@ async def _connect(target: Target, peer: str) -> socket.socket:
             raise UpstreamError(
                 f"cannot find the address of {target.host}: {exc.strerror}",
                 code="name-unknown",
+                asked=False,
                 peer=peer,
                 hint="check `host` of this backend and the name service",
             ) from exc
@@ -82,6 +113,7 @@ async def _connect(target: Target, peer: str) -> socket.socket:
             f"looking up {target.host} took longer than {timeouts.lookup_seconds:g} s",
             code="lookup-timeout",
             http_status=502,
+            asked=False,
             peer=peer,
         )
     with trio.move_on_after(timeouts.connect_seconds) as connecting:
@@ -91,6 +123,7 @@ async def _connect(target: Target, peer: str) -> socket.socket:
             raise UpstreamError(
                 f"cannot connect to {peer}: {_reason(exc)}",
                 code="connection-failed",
+                asked=False,
                 peer=peer,
                 hint="is the PACS running, and do `host` and `port` of this backend fit it?",
             ) from exc
@@ -100,6 +133,7 @@ async def _connect(target: Target, peer: str) -> socket.socket:
         f"connecting to {peer} took longer than {timeouts.connect_seconds:g} s",
         code="connect-timeout",
         http_status=504,
+        asked=False,
         peer=peer,
         hint="a firewall may drop the packets, or the host is down",
     )
@@ -120,46 +154,60 @@ def _reason(exc: OSError) -> str:
 async def _handshake(
     sock: socket.socket, context: ssl.SSLContext, target: Target, peer: str
 ) -> ssl.SSLSocket:
+    name = target.server_name or target.host
     with trio.move_on_after(target.timeouts.tls_seconds):
         try:
-            return await tls_handshake(sock, context, server_hostname=target.host)
-        except (ssl.SSLError, OSError) as exc:
-            raise UpstreamError(
-                f"TLS with {peer} failed: {_tls_reason(exc)}",
-                code="tls-failed",
-                peer=peer,
-                retry=Retry.NEVER,
-                hint="does the PACS speak TLS on this port, with a certificate for this name? "
-                "If it speaks plain DICOM there, set `use_tls = false`",
-            ) from exc
+            return await tls_handshake(sock, context, server_hostname=name)
+        except OSError as exc:
+            raise tls_failed(target, outbound_tls_fault(exc, name)) from exc
     raise UpstreamError(
         f"the TLS handshake with {peer} took longer than {target.timeouts.tls_seconds:g} s",
         code="tls-timeout",
         http_status=504,
+        asked=False,
         peer=peer,
         hint="a port that speaks plain DICOM waits like this: try `use_tls = false`",
     )
 
 
-def _tls_reason(exc: ssl.SSLError | OSError) -> str:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return exc.verify_message
-    if isinstance(exc, ssl.SSLError) and exc.reason:
-        return exc.reason.replace("_", " ").lower()
-    return (exc.strerror or "connection closed").lower()
-
-
 async def tls_handshake(
     sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str
 ) -> ssl.SSLSocket:
-    """TLS on a connected socket; every wait is a checkpoint. `sock` is detached.
+    """TLS as a client on a connected socket; every wait is a checkpoint.
+
+    `sock` is used up: its descriptor is the result's, or closed.
 
     Raises:
-        ssl.SSLError, OSError
+        OSError: among them `ssl.SSLError`; see `tls_faults.outbound_tls_fault`.
     """
-    sock.setblocking(False)
-    tls = context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
+    return await _shake_hands(sock, context, server_hostname=server_hostname)
+
+
+async def accept_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """TLS as a server on an accepted socket; every wait is a checkpoint.
+
+    A silent peer is waited for without end: give it a deadline from outside. `sock` is used
+    up: its descriptor is the result's, or closed.
+
+    Raises:
+        OSError: among them `ssl.SSLError`; see `tls_faults.inbound_tls_reason`.
+    """
+    return await _shake_hands(sock, context, server_hostname=None)
+
+
+async def _shake_hands(
+    sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str | None
+) -> ssl.SSLSocket:
+    owner = sock
     try:
+        sock.getpeername()  # SSLSocket forgets its descriptor if the peer is gone by now
+        sock.setblocking(False)
+        owner = tls = context.wrap_socket(
+            sock,
+            server_side=server_hostname is None,
+            server_hostname=server_hostname,
+            do_handshake_on_connect=False,
+        )
         while True:
             try:
                 tls.do_handshake()
@@ -169,5 +217,5 @@ async def tls_handshake(
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(tls)
     except BaseException:
-        tls.close()
+        owner.close()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harmony.dicom.reencode import suitable
 from harmony.dicom.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from harmony.dimse.link import Proposal
 from harmony.envelope import Operation, Root
@@ -124,6 +125,12 @@ def for_get() -> tuple[Proposal, ...]:
 
 
 def for_store(wanted: Iterable[tuple[str, str]]) -> tuple[Proposal, ...]:
-    """One context for each (SOP class, transfer syntax), in order, at most 128."""
-    unique = list(dict.fromkeys(wanted))[:MAX_CONTEXTS]
+    """One context for each (SOP class, transfer syntax), in order, at most 128.
+
+    What they can be re-encoded into comes after all of them, each in a context of its own: a
+    peer that chooses among several must not choose that.
+    """
+    exact = list(dict.fromkeys(wanted))
+    others = [(uid, other) for uid, syntax in exact for other in suitable(syntax)]
+    unique = list(dict.fromkeys(exact + others))[:MAX_CONTEXTS]
     return tuple(Proposal(uid, (syntax,)) for uid, syntax in unique)

@@ -6,7 +6,7 @@ context, of bounded length and in bounded time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 import trio
@@ -134,8 +134,8 @@ class EvenData:
         RequestError: it is damaged.
     """
 
-    def __init__(self, data: AsyncIterator[bytes], transfer_syntax: str) -> None:
-        self._data = data
+    def __init__(self, data: AsyncIterable[bytes], transfer_syntax: str) -> None:
+        self._data = aiter(data)
         self._deflated = transfer_syntax in DEFLATED
         self._odd = False
         self._ended = False

@@ -11,20 +11,36 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from pynetdicom.association import Association
 from pynetdicom.transport import T_CONNECT, AssociationSocket
 
 from harmony.dimse.link import End
-from harmony.dimse.target import Target
+from harmony.dimse.tls_faults import late_alert
 
 _P_DATA_TF = 0x04
 _ASSOCIATE_TYPES = (0x01, 0x02)
 _KNOWN_TYPES = range(0x01, 0x08)
 _HEADER_BYTES = 6
-_MAX_ASSOCIATE_BYTES = 256 * 1024
+MAX_ASSOCIATE_BYTES = 256 * 1024
 _MAX_CONTROL_BYTES = 256  # A-ASSOCIATE-RJ, A-RELEASE and A-ABORT are 4 bytes long (PS3.8 9.3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportLimits:
+    """What a peer may take of our time and memory, PDU by PDU.
+
+    Attributes:
+        maximum_pdu: bytes of P-DATA that we announce and accept (PS3.8 D.1).
+        pdu_seconds: one PDU, first to last byte.
+        send_seconds: any send that makes no progress.
+    """
+
+    maximum_pdu: int
+    pdu_seconds: float
+    send_seconds: float
 
 
 class GuardedSocket(AssociationSocket):
@@ -33,31 +49,34 @@ class GuardedSocket(AssociationSocket):
     Args:
         association: the one that will use it.
         sock: connected, with or without TLS.
-        target: its limits.
+        limits: for every PDU.
         blame: told why, before the connection is given up. Called in the reactor's thread.
+        first_pdu: what a caller has sent already, for an acceptor; None for a requestor.
     """
 
     def __init__(
         self,
         association: Association,
         sock: socket.socket,
-        target: Target,
+        limits: TransportLimits,
         blame: Callable[[End], None],
+        first_pdu: bytes | None = None,
     ) -> None:
         super().__init__(association, client_socket=sock)
-        self.event_queue.get_nowait()  # "peer connected" (Evt5) is for acceptors only
-        self._is_connected = False
-        self._ready.clear()
+        if first_pdu is None:
+            self.event_queue.get_nowait()  # "peer connected" (Evt5) is for acceptors only
+            self._is_connected = False
+            self._ready.clear()
         self._blame = blame
         self._limits = {
-            _P_DATA_TF: target.maximum_pdu,
-            **dict.fromkeys(_ASSOCIATE_TYPES, _MAX_ASSOCIATE_BYTES),
+            _P_DATA_TF: limits.maximum_pdu,
+            **dict.fromkeys(_ASSOCIATE_TYPES, MAX_ASSOCIATE_BYTES),
         }
-        self._pdu_seconds = target.timeouts.pdu_seconds
-        self._send_seconds = target.timeouts.send_seconds
+        self._pdu_seconds = limits.pdu_seconds
+        self._send_seconds = limits.send_seconds
         self._deadline: float | None = None  # of the PDU whose header has been read
         self._pdu_type = 0
-        self._ahead = b""  # read by `ready` already
+        self._ahead = first_pdu or b""  # read already, here by `ready`
 
     def connect(self, primitive: T_CONNECT) -> None:
         """Called for AE-1 (PS3.8 9.2): the connection is there already."""
@@ -72,6 +91,8 @@ class GuardedSocket(AssociationSocket):
         sock = self.socket
         if sock is None or not self._is_connected or sock.fileno() < 0:
             return False
+        if self._ahead:
+            return True
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True
         poll = select.poll()  # select() refuses descriptors above 1023
@@ -87,7 +108,10 @@ class GuardedSocket(AssociationSocket):
             self._ahead += sock.recv(1)
         except ssl.SSLWantReadError:
             return False
-        except OSError:
+        except OSError as exc:
+            end = late_alert(exc)
+            if end is not None:
+                self._blame(end)
             return True  # to be met again, and reported, by `recv`
         return True
 
@@ -113,9 +137,9 @@ class GuardedSocket(AssociationSocket):
     def _read(self, size: int, deadline: float) -> bytearray:
         """Read `size` bytes, fewer only if the connection is closed."""
         data = bytearray(size)
-        got = len(self._ahead)
-        data[:got] = self._ahead
-        self._ahead = b""
+        got = min(len(self._ahead), size)
+        data[:got] = self._ahead[:got]
+        self._ahead = self._ahead[got:]
         sock = cast("socket.socket", self.socket)
         with memoryview(data) as view:
             while got < size:
@@ -148,6 +172,8 @@ class GuardedSocket(AssociationSocket):
             self._blame(End.SEND_STALLED)
             self.event_queue.put("Evt17")
         except OSError:
+            if isinstance(sock, ssl.SSLSocket):
+                self._has_data(sock)  # an alert that says why may lie there unread
             self.event_queue.put("Evt17")
 
 

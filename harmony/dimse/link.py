@@ -8,8 +8,8 @@ data set, the last of each marked (PS3.8 E.2). A `Link` passes just these; what 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -37,13 +37,84 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """Which roles the caller takes for a SOP class. PS3.7 D.3.3.4."""
+
+    scu: bool
+    scp: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationRequest:
+    """What a caller asks for in its A-ASSOCIATE-RQ. PS3.8 9.3.2, PS3.7 D.3.3.
+
+    Attributes:
+        address: IP address that it calls from.
+        contexts: proposed, by ID: abstract syntax and transfer syntaxes.
+        roles: proposed, by abstract syntax; a class without entry is in the default role.
+    """
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    application_context: str
+    contexts: Mapping[int, Proposal]
+    roles: Mapping[str, Role]
+
+
+class ContextResult(enum.IntEnum):
+    """What became of a proposed presentation context. PS3.8 table 9-18."""
+
+    ACCEPTED = 0
+    USER_REJECTION = 1
+    NO_REASON = 2
+    ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+    TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """The answer to a request that is accepted.
+
+    Attributes:
+        contexts: accepted, by ID.
+        refused: the others, each with its reason.
+        roles: granted; only for classes whose roles were proposed.
+    """
+
+    contexts: Mapping[int, Context]
+    refused: Mapping[int, ContextResult]
+    roles: Mapping[str, Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The answer to a request that is not accepted. PS3.8 9.3.4.
+
+    Attributes:
+        code: stable word for why, for the log.
+    """
+
+    result: int
+    source: int
+    reason: int
+    code: str
+
+
+class Decide(Protocol):
+    """Judges a caller's request. Neither waits nor raises."""
+
+    def __call__(self, request: AssociationRequest, /) -> Acceptance | Rejection: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """One presentation data value. PS3.8 9.3.5.1 and E.2."""
 
     context_id: int
     is_command: bool
     is_last: bool
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 class End(enum.Enum):
@@ -55,6 +126,8 @@ class End(enum.Enum):
     CLOSED = "the connection was closed"
     STALLED = "the peer stopped in the middle of a PDU"
     SEND_STALLED = "the peer stopped reading"
+    CERTIFICATE_MISSING = "the peer wants a certificate of ours"
+    CERTIFICATE_REFUSED = "the peer refused our certificate"
     PROTOCOL = "the peer broke the upper layer protocol"
     HUNG_UP = "hung up"
 
@@ -77,7 +150,10 @@ class LinkEnded(Exception):
 
 
 class Link(Protocol):
-    """An established association. One task uses it at a time; any task may `hang_up`."""
+    """An established association. Any task may `hang_up`.
+
+    One task sends at a time, and one receives.
+    """
 
     @property
     def contexts(self) -> Mapping[int, Context]:
@@ -90,7 +166,7 @@ class Link(Protocol):
         ...
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterator[bytes] | None = None
+        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
     ) -> None:
         """Send one message, at the pace of the peer.
 
@@ -117,4 +193,18 @@ class Link(Protocol):
 
     def hang_up(self) -> None:
         """End at once: shuts the socket down. Never blocks, may be called again."""
+        ...
+
+
+class AcceptedLink(Link, Protocol):
+    """An association that a caller asked for."""
+
+    @property
+    def request(self) -> AssociationRequest: ...
+
+    @property
+    def acceptance(self) -> Acceptance: ...
+
+    async def abort(self) -> None:
+        """Send an A-ABORT as the service user (PS3.8 7.3), briefly see it off, hang up."""
         ...

@@ -7,13 +7,13 @@ order, or `UpstreamError` where the peer contradicts itself and nothing it says 
 from __future__ import annotations
 
 from harmony.dicom.status import StatusKind, failure, kind
+from harmony.dicom.status_codes import SUCCESS
 from harmony.dimse.failures import Refused, contradiction
 from harmony.dimse.target import Target
 from harmony.envelope import Completion, Operation, Outcome, SubOperations
 from harmony.errors import HarmonyError
 from harmony.upper_layer.commands import Command
 
-_SUCCESS = 0x0000
 MOST_COUNTED = 0xFFFF  # in 16 bits, PS3.7 table E.1-1
 
 
@@ -40,7 +40,7 @@ def done(counters: SubOperations) -> int | None:
 
 def echo_outcome(answer: Command, target: Target) -> Outcome:
     """PS3.7 9.1.5.1.4: the only status is success."""
-    if status_of(answer, target) != _SUCCESS:
+    if status_of(answer, target) != SUCCESS:
         raise Refused(_failure(Operation.ECHO, answer, target))
     return Outcome()
 
@@ -131,6 +131,46 @@ def move_outcome(
     )
 
 
+def sent(final: SubOperations | None, pending: SubOperations | None) -> int | None:
+    """Instances that a C-MOVE has sent, by the peer's own count; None if it counts none.
+
+    Args:
+        final: counters of the final response, which may be left out.
+        pending: the last ones before it.
+    """
+    final = final or SubOperations()
+    if final.completed is not None:
+        return final.completed + (final.warning or 0)
+    total = _total(pending) if pending is not None else None
+    if total is None:
+        return None
+    return total - (_first(final.failed, pending.failed if pending else None) or 0)
+
+
+def outstanding(told: int, arrived: int) -> int:
+    """How many of the instances told have not arrived; negative if there are too many.
+
+    The counters have 16 bits and wrap.
+    """
+    if arrived <= MOST_COUNTED:
+        return told - arrived
+    return (told - arrived) % (MOST_COUNTED + 1)
+
+
+def still_to_come(pending: SubOperations, given: int) -> SubOperations:
+    """A C-MOVE's counters as those of a source that has given so many instances.
+
+    The instances come on other associations than the counters, so these are a little early or
+    late; what is sure is their total.
+    """
+    total, failed = _total(pending), pending.failed or 0
+    if total is None or pending.remaining is None:
+        return SubOperations(completed=given)
+    return SubOperations(
+        remaining=max(total - failed - given, 0), completed=given, failed=failed, warning=0
+    )
+
+
 def _retrieve_outcome(
     operation: Operation,
     answer: Command,
@@ -143,9 +183,9 @@ def _retrieve_outcome(
     destination: str | None = None,
 ) -> Outcome:
     status = status_of(answer, target)
-    if status == _SUCCESS:
+    if status == SUCCESS:
         _check_all_done(target, counters, pending)
-    if status == _SUCCESS and not counters.failed:
+    if status == SUCCESS and not counters.failed:
         return Outcome(status=status, counters=counters)
     if completed and kind(status) in (StatusKind.WARNING, StatusKind.SUCCESS):
         return Outcome(

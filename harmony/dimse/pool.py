@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
 from harmony.dimse.association import Association
+from harmony.dimse.failures import NotAnswered
 from harmony.dimse.link import Link, Proposal
 from harmony.dimse.target import Target
 from harmony.errors import Unavailable
+
+T = TypeVar("T")
 
 _FAREWELL_SECONDS = 0.5
 
@@ -110,42 +113,54 @@ class AssociationPool:
         purpose: str,
         proposals: Callable[[], Sequence[Proposal]],
         *,
+        fits: Callable[[Association], bool] | None = None,
         fresh: bool = False,
+        keep: bool = True,
     ) -> AsyncIterator[Association]:
-        """An association for one operation, waiting for a free place first.
+        """An association for one operation or a run of them, waiting for a free place first.
 
         Args:
-            purpose: associations with the same purpose have the same contexts.
+            purpose: associations with the same purpose have the same contexts, or `fits` tells.
             proposals: makes the contexts to ask for, should a new one be needed.
+            fits: whether a held one will do; by default all of the purpose do. A new one is
+                lent whether it fits or not.
             fresh: do not take a held one.
+            keep: whether it may be held afterwards; else it is released at once.
 
         Raises:
             Unavailable: too many wait already, or the wait took too long.
             UpstreamError: no association could be had.
         """
         async with self._place():
-            held = None if fresh else self._take(purpose)
+            held = None if fresh else self._take(purpose, fits)
             association = held or await self._open(proposals())
             try:
                 yield association
             finally:
-                self._give_back(purpose, association)
+                self._give_back(purpose, association, keep=keep)
 
-    @contextlib.asynccontextmanager
-    async def open(self, proposals: Sequence[Proposal]) -> AsyncIterator[Association]:
-        """An association of one's own, never held, for contexts that no other request wants.
+    async def ask(
+        self,
+        purpose: str,
+        proposals: Callable[[], Sequence[Proposal]],
+        operation: Callable[[Association], Awaitable[T]],
+        *,
+        keep: bool = True,
+    ) -> T:
+        """Run an operation that does no harm when repeated.
+
+        If it was lent a held association that was dead before it answered anything, it is run
+        once more, on a fresh one.
 
         Raises:
             Unavailable, UpstreamError: as `borrow`.
         """
-        async with self._place():
-            association = await self._open(proposals)
-            try:
-                yield association
-            except BaseException:
-                association.hang_up()
-                raise
-            await association.close()
+        try:
+            async with self.borrow(purpose, proposals, keep=keep) as association:
+                return await operation(association)
+        except NotAnswered:
+            async with self.borrow(purpose, proposals, fresh=True, keep=keep) as association:
+                return await operation(association)
 
     # A place
 
@@ -221,26 +236,35 @@ class AssociationPool:
             self._closed.set()
             self._closed = trio.Event()
 
-    def _take(self, purpose: str) -> Association | None:
+    def _take(self, purpose: str, fits: Callable[[Association], bool] | None) -> Association | None:
         for held in reversed(self._held):
-            if held.purpose == purpose and held.association.is_reusable:
+            if held.purpose != purpose or not held.association.is_reusable:
+                continue
+            if fits is None or fits(held.association):
                 self._held.remove(held)
                 held.scope.cancel()
                 return held.association
         return None
 
-    def _give_back(self, purpose: str, association: Association) -> None:
+    def _give_back(self, purpose: str, association: Association, *, keep: bool) -> None:
         """Hold it, or end it in the background. Never waits, so it is safe when cancelled."""
         if self._nursery is None or not association.is_in_order:
             association.hang_up()
             return
+        if not keep or not association.is_reusable or not self._limits.keep_associations:
+            self._close_soon(self._nursery, association)
+            return
+        if len(self._held) >= self._limits.keep_associations:
+            oldest = self._held.pop(0)  # what was used last is likeliest to be used next
+            oldest.scope.cancel()
+            self._close_soon(self._nursery, oldest.association)
         held = _Held(purpose, association)
-        if association.is_reusable and len(self._held) < self._limits.keep_associations:
-            self._held.append(held)
-            self._nursery.start_soon(self._hold, held)
-        else:
-            self._closing += 1  # from now on, not from when the task gets its turn
-            self._nursery.start_soon(self._close_counted, association)
+        self._held.append(held)
+        self._nursery.start_soon(self._hold, held)
+
+    def _close_soon(self, nursery: trio.Nursery, association: Association) -> None:
+        self._closing += 1  # from now on, not from when the task gets its turn
+        nursery.start_soon(self._close_counted, association)
 
     async def _hold(self, held: _Held) -> None:
         with held.scope:

@@ -93,6 +93,7 @@ class Reactor(DULServiceProvider):
         self._wake_receive, self._wake_send = socket.socketpair()
         self._wake_receive.setblocking(False)
         self._wake_send.setblocking(False)
+        self._asleep = False  # or about to be
 
     def blame(self, end: End) -> None:
         """Note why the connection is about to break; the first reason counts."""
@@ -101,8 +102,9 @@ class Reactor(DULServiceProvider):
 
     def wake(self) -> None:
         """Look for work now. From any thread."""
-        with contextlib.suppress(OSError):  # full: a wake-up is under way already
-            self._wake_send.send(b"\0")
+        if self._asleep:  # else it looks again before it sleeps
+            with contextlib.suppress(OSError):  # full: a wake-up is under way already
+                self._wake_send.send(b"\0")
 
     def stop(self, sock: socket.socket) -> None:
         """End the loop and every wait inside it. From any thread; never blocks."""
@@ -144,13 +146,24 @@ class Reactor(DULServiceProvider):
         elif event == "Evt17":  # connection closed
             self.blame(End.CLOSED)
         self.state_machine.do_action(event)
+        if (
+            self.state_machine.current_state == "Sta1"
+        ):  # idle again, PS3.8 9.2: the connection is gone
+            self._kill_thread = True
 
     def _sleep(self) -> None:
-        poll = select.poll()
-        poll.register(self._wake_receive, select.POLLIN)
-        sock = self.socket.socket if self.socket is not None else None
-        if sock is not None and sock.fileno() >= 0:
-            poll.register(sock, select.POLLIN)
-        poll.poll(_POLL_MS)
-        with contextlib.suppress(OSError):
-            self._wake_receive.recv(4096)
+        self._asleep = True
+        try:
+            if self.outbox.qsize() or self._kill_thread:  # since we last looked
+                return
+            poll = select.poll()
+            poll.register(self._wake_receive, select.POLLIN)
+            sock = self.socket.socket if self.socket is not None else None
+            if sock is not None and sock.fileno() >= 0:
+                poll.register(sock, select.POLLIN)
+            woken = {descriptor for descriptor, _ in poll.poll(_POLL_MS)}
+        finally:
+            self._asleep = False
+        if self._wake_receive.fileno() in woken:
+            with contextlib.suppress(OSError):
+                self._wake_receive.recv(4096)

@@ -51,6 +51,7 @@ class Target:
         aet: called AE title, the peer's.
         local_aet: calling AE title, ours.
         tls: context for TLS, or None for plain TCP.
+        server_name: what the peer's certificate must be for; None for `host`.
         maximum_pdu: bytes of P-DATA we announce and accept (PS3.8 D.1).
         max_object_bytes: most bytes of one data set received.
     """
@@ -60,6 +61,7 @@ class Target:
     port: int
     local_aet: str
     tls: ssl.SSLContext | None = None
+    server_name: str | None = None
     maximum_pdu: int = 131072
     max_object_bytes: int = 4 * 1024**3
     timeouts: Timeouts = field(default_factory=Timeouts)

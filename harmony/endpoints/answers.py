@@ -28,6 +28,7 @@ from harmony.envelope import (
     StreamBroken,
     SubOperations,
 )
+from harmony.errors import RequestError, UpstreamError
 
 Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 
@@ -39,6 +40,7 @@ _INLINE_BYTES = 8 * 1024  # decoding less than this takes less time than a threa
 
 ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
 KEYS_UNSUPPORTED = '299 {host} "Some of the keys were not supported by the PACS"'
+SOURCE_FAILED = '299 {host} "backend {backend} gave no or not all answers"'
 
 
 class MatchWriter:
@@ -59,16 +61,19 @@ class MatchWriter:
         self.all_keys_supported = True
 
     async def write(self, items: Items) -> Outcome:
-        """Write all matches and the end of the body; returns how the query ended."""
+        """Write all matches; returns how the query ended, and with that whether to call `end`."""
         while batch := await items.batch(_BATCH, linger=_LINGER_SECONDS):
             matches = [item for item in batch if isinstance(item, Match)]
             self.all_keys_supported &= all(match.all_keys_supported for match in matches)
             await self.write_rows(await encode(matches))
+        return items.outcome
+
+    async def end(self) -> None:
+        """Write the end of the body: what was written is all there is."""
         if self.count:
             await self._send(self._last)
         elif not self._lines:
             await self._send(b"[]")
-        return items.outcome
 
     async def write_rows(self, rows: list[bytes]) -> None:
         """Write matches that are encoded already."""
@@ -100,16 +105,34 @@ async def encode(matches: list[Match]) -> list[bytes]:
     return rows + matches_to_json(part)
 
 
-async def write_instances(items: Items, writer: MultipartWriter, send: Send) -> int:
+async def first_instance(items: Items) -> Instance:
+    """Wait for an instance, passing over what is counted before it.
+
+    Raises:
+        RequestError: there is none.
+        UpstreamError: none could be given.
+    """
+    async for item in items:
+        if isinstance(item, Instance):
+            return item
+    if items.outcome.completion is Completion.COMPLETE:
+        raise RequestError("there is no instance of it", code="not-found", http_status=404)
+    raise UpstreamError("no instance of it could be given", dimse_status=items.outcome.status)
+
+
+async def write_instances(
+    first: Instance, items: Items, writer: MultipartWriter, send: Send
+) -> int:
     """Each instance as a part, a PS3.10 file, as it arrives; returns how many there were.
 
     A retrieve of which a part failed raises `PartMissing` instead of ending the body.
     """
-    count = 0
+    await _write_instance(first, writer, send)
+    count = 1
     async for item in items:
-        assert isinstance(item, Instance)
-        await _write_instance(item, writer, send)
-        count += 1
+        if isinstance(item, Instance):
+            await _write_instance(item, writer, send)
+            count += 1
     if items.outcome.completion is not Completion.COMPLETE:
         raise PartMissing(items.outcome)
     await send(writer.end())
@@ -120,7 +143,7 @@ class PartMissing(StreamBroken):
     """Not all that was asked for came, and the answer has begun already."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__("some sub-operations failed")
+        super().__init__("a part of the answer is missing")
         self.outcome = outcome
 
 
@@ -190,8 +213,15 @@ def store_answer(results: list[Stored]) -> bytes:
                     "sop_class_uid": result.sop_class_uid,
                     "sop_instance_uid": result.sop_instance_uid,
                     "status": hex_status(result.status),
+                    **_by_backend(result),
                 }
                 for result in results
             ]
         }
     )
+
+
+def _by_backend(result: Stored) -> dict[str, dict[str, str]]:
+    if not result.by_backend:
+        return {}
+    return {"by_backend": {name: hex_status(status) for name, status in result.by_backend}}

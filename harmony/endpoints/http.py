@@ -5,7 +5,7 @@ In front of a backend that can do DIMSE it speaks the JSON API of `json_api`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,7 +57,7 @@ class HttpEndpoint:
         self,
         exchange: OpenExchange,
         *,
-        task_status: trio.TaskStatus[Listening | None] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[Sequence[Listening]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Answer requests below the prefix until cancelled."""
         api = JsonApi(
@@ -76,8 +76,11 @@ class HttpEndpoint:
             for router in self._routers.values():
                 router.mount(self._options.path_prefix, api.handle)
                 mounted.append(router)
-            task_status.started(None)
+            task_status.started(())
             await trio.sleep_forever()
         finally:
             for router in mounted:
                 router.unmount(self._options.path_prefix)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Nothing to do: the listeners of the networks drain, and the requests with them."""

@@ -21,9 +21,11 @@ from harmony.dicom.status import store_http_status
 from harmony.endpoints.answers import (
     ADDITIONAL_RESULTS,
     KEYS_UNSUPPORTED,
+    SOURCE_FAILED,
     MatchWriter,
     PartMissing,
     encode,
+    first_instance,
     move_answer,
     store_answer,
     write_instances,
@@ -159,7 +161,8 @@ class JsonApi:
             account.backend = response.backend
             items = response.items
             first = await _first_matches(items, whole=paged)
-            if items.has_ended and not first and self.empty_find == 204:
+            silent = items.has_ended and not items.outcome.failed_sources
+            if silent and not first and self.empty_find == 204:
                 await _whole(reply, account, 204, None, b"")
                 return
             rows = await encode(first)  # before the head: what cannot be shown is 502
@@ -175,14 +178,11 @@ class JsonApi:
             outcome = await writer.write(items)
             account.items = writer.count
             late = _warnings(request, outcome, all_keys=writer.all_keys_supported)
-            if told or not late:
-                await reply.finish()
-            elif reply.can_send_trailers:
-                await reply.finish(late)
-            elif outcome.completion is not Completion.COMPLETE and query.limit is None:
-                raise PartMissing(outcome)  # nobody asked for a part of the whole
-            else:
-                await reply.finish()
+            untold = bool(late) and not told
+            if untold and not reply.can_send_trailers and _lacks(outcome, query):
+                raise PartMissing(outcome)
+            await writer.end()
+            await reply.finish(late if untold and reply.can_send_trailers else ())
 
     async def _get(
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
@@ -191,8 +191,11 @@ class JsonApi:
         writer = MultipartWriter()
         async with self.exchange(envelope) as response:
             account.backend = response.backend
+            first = await first_instance(response.items)
             await _start(reply, 200, writer.content_type(DICOM), ())
-            account.items = await write_instances(response.items, writer, _counted(reply, account))
+            account.items = await write_instances(
+                first, response.items, writer, _counted(reply, account)
+            )
         await reply.finish()
 
     async def _move(
@@ -283,7 +286,7 @@ class JsonApi:
                 pipeline=self.pipeline,
                 endpoint=self.endpoint,
                 operation=account.operation,
-                backend=account.backend or getattr(exc, "backend", None),
+                backend=getattr(exc, "backend", None) or account.backend,
                 peer=getattr(exc, "peer", None),
                 outcome=_outcome_word(exc, reply),
                 code=getattr(exc, "code", None),
@@ -310,6 +313,13 @@ def _outcome_word(exc: BaseException | None, reply: Reply) -> str:
             return "cancelled"
         case _:
             return "broken" if reply.started else "failed"
+
+
+def _lacks(outcome: Outcome, query: Query) -> bool:
+    """Whether matches are missing that were asked for: all, if there was no limit."""
+    if outcome.failed_sources:
+        return True
+    return outcome.completion is not Completion.COMPLETE and query.limit is None
 
 
 async def _exhaust(items: Items) -> None:
@@ -339,11 +349,13 @@ def _warnings(request: Request, outcome: Outcome | None, *, all_keys: bool) -> H
     """Warning headers that are known to be true. PS3.18 8.3.4.4, PS3.4 C.4.1.1.4."""
     host = request.headers.get("host") or "harmony"
     texts = []
-    if outcome is not None and outcome.completion is Completion.LIMITED:
-        texts.append(ADDITIONAL_RESULTS)
+    if outcome is not None:
+        if outcome.completion is Completion.LIMITED:
+            texts.append(ADDITIONAL_RESULTS.format(host=host))
+        texts += [SOURCE_FAILED.format(host=host, backend=name) for name in outcome.failed_sources]
     if not all_keys:
-        texts.append(KEYS_UNSUPPORTED)
-    return tuple(("warning", text.format(host=host)) for text in texts)
+        texts.append(KEYS_UNSUPPORTED.format(host=host))
+    return tuple(("warning", text) for text in texts)
 
 
 def _counted(reply: Reply, account: _Account) -> Callable[[bytes], Awaitable[None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmony.interfaces import ExchangeSummary, Probe
+from harmony.interfaces import TOGETHER, ExchangeSummary, Probe
 from harmony.telemetry.log import Logger
 from harmony.telemetry.metrics import Metrics
 
@@ -44,17 +44,18 @@ class Reporter:
             endpoint=summary.endpoint,
             backend=summary.backend,
             peer=summary.peer,
+            caller=summary.caller,
             operation=summary.operation.value,
             outcome=summary.outcome,
             code=summary.code,
-            status=summary.http_status,
+            status=summary.http_status or _hexadecimal(summary.answered),
             dimse_status=_hexadecimal(summary.dimse_status),
             ms=_milliseconds(summary.seconds),
-            bytes=summary.bytes_out,
+            bytes=summary.bytes_out + summary.bytes_in,
             items=summary.items,
         )
         up = _peer_answered(summary)
-        if summary.backend is not None and up is not None:
+        if up is not None and summary.backend is not None and TOGETHER not in summary.backend:
             reason = summary.code or summary.outcome
             self._note_peer(summary.backend, up, summary.seconds, reason)
 

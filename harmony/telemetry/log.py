@@ -47,6 +47,7 @@ KEYS: Final = (
     "endpoint",
     "backend",
     "peer",
+    "caller",
     "operation",
     "outcome",
     "status",
@@ -163,7 +164,9 @@ def configured(level: Level, form: Format, stream: TextIO) -> Iterator[None]:
 
 def one_line(text: str) -> str:
     """Printable characters only, on one line, at most `MAX_TEXT`."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
+    shown = text
+    if not text.isprintable():
+        shown = "".join(c if c.isprintable() else " " for c in text)
     return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
 
 

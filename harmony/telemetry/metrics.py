@@ -69,6 +69,7 @@ class Metrics:
         self._exchanges.labels(summary.pipeline, operation, summary.outcome).inc()
         self._seconds.labels(summary.pipeline, operation).observe(summary.seconds)
         self._bytes.labels("out").inc(summary.bytes_out)
+        self._bytes.labels("in").inc(summary.bytes_in)
 
     def peer(self, backend: str, up: bool) -> None:
         """Note whether a backend's peer answered."""

@@ -7,6 +7,7 @@ uses; `encode` writes just the elements that are set.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import struct
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Command:
     data_set_type: int = NO_DATA_SET
     status: int | None = None
     offending_elements: tuple[int, ...] = ()
-    error_comment: str | None = None
+    error_comment: str | None = dataclasses.field(default=None, repr=False)  # free text of a peer
     error_id: int | None = None
     remaining: int | None = None
     completed: int | None = None

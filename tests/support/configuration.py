@@ -29,6 +29,13 @@ port = 4242
 local_aet = "HARMONY"
 """
 WHOLE = PIPELINE + ENDPOINT + BACKEND
+SCP = """\
+[endpoints.scp]
+service = "dicom"
+[endpoints.scp.options]
+local_aet = "GATEWAY"
+"""
+ROUTER = PIPELINE.replace("web", "scp") + BACKEND + SCP
 
 
 def write_files(folder: Path, files: Iterable[File]) -> Path:

@@ -62,12 +62,14 @@ def dcmqrscp(
     ae_title: str = "DCMQRSCP",
     destinations: Sequence[Destination] = (),
     accept: str = "--prefer-uncompr",
+    options: Sequence[str] = (),
 ) -> Iterator[DcmQrScp]:
     """Run dcmqrscp until the block ends.
 
     Args:
         root: folder for its configuration, its log and its ``store``.
         accept: its option for the transfer syntaxes it takes and gives.
+        options: further ones of its own.
     """
     (root / "store").mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -79,6 +81,7 @@ def dcmqrscp(
     config.write_text(
         _CONFIG.format(port=port, hosts="\n".join(hosts), ae_title=ae_title, folder=root / "store")
     )
-    with program(["dcmqrscp", accept, "--config", config], root / "dcmqrscp.log") as started:
+    command: list[str | Path] = ["dcmqrscp", accept, *options, "--config", config]
+    with program(command, root / "dcmqrscp.log") as started:
         started.wait_until(lambda: accepts("127.0.0.1", port))
         yield DcmQrScp(ae_title=ae_title, port=port)

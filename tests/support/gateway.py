@@ -1,4 +1,4 @@
-"""A whole Harmony in this process, before one PACS: real listener, real sockets, port 0.
+"""A whole Harmony in this process, before a PACS or several: real listener, real sockets, port 0.
 
 async with gateway(port=pacs.port) as running:
     answer = await running.client.post("/find", json={...})
@@ -10,6 +10,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 import msgspec
@@ -17,10 +18,12 @@ import trio
 
 from harmony.backends import dicom
 from harmony.config.model import HttpListener
+from harmony.dimse.pynetdicom_acceptor import accept_link
 from harmony.dimse.pynetdicom_engine import open_link
+from harmony.dimse.receiving import receivers
 from harmony.endpoints import http
 from harmony.interfaces import ExchangeSummary
-from harmony.pipeline import Pipeline
+from harmony.pipeline import Pipeline, Route
 from harmony.web.host import HttpHost
 from harmony.web.router import Router
 
@@ -62,15 +65,45 @@ async def gateway(
     options: Mapping[str, object] | None = None,
     endpoint: Mapping[str, object] | None = None,
     limits: HttpListener | None = None,
+    others: Mapping[str, int] | None = None,
+    when: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+    strategy: str = "failover",
+    require_all: bool = False,
 ) -> AsyncIterator[Gateway]:
-    """Serve until the block is left; then nothing of it is left."""
-    given = {"aet": aet, "host": host, "port": port, "local_aet": "HARMONY", **(options or {})}
-    backend = dicom.DicomBackend(
-        "pacs",
-        msgspec.convert(given, dicom.Options),
-        functools.partial(open_link, limiter=trio.CapacityLimiter(256)),
+    """Serve until the block is left; then nothing of it is left.
+
+    Args:
+        port: where the first backend, ``pacs``, listens; `host` and `aet` too.
+        host: of all backends.
+        aet: of all backends.
+        options: further ones, of all backends.
+        endpoint: options of the endpoint.
+        limits: of the listener.
+        others: name -> port of more backends.
+        when: name -> which requests a backend is for.
+        strategy: of the pipeline.
+        require_all: of the pipeline.
+    """
+    backends = {
+        name: dicom.DicomBackend(
+            name,
+            msgspec.convert(
+                {"aet": aet, "host": host, "port": each, "local_aet": "HARMONY", **(options or {})},
+                dicom.Options,
+            ),
+            functools.partial(open_link, limiter=trio.CapacityLimiter(256)),
+            serve_receiver=receivers(
+                functools.partial(accept_link, limiter=trio.CapacityLimiter(256)), Path()
+            ),
+        )
+        for name, each in {"pacs": port, **(others or {})}.items()
+    }
+    pipeline = Pipeline(
+        "test",
+        [Route(backend, (when or {}).get(name, {})) for name, backend in backends.items()],
+        strategy=strategy,
+        require_all=require_all,
     )
-    pipeline = Pipeline("test", [backend])
     router = Router()
     observed = Summaries()
     api = http.HttpEndpoint(
@@ -81,7 +114,10 @@ async def gateway(
         observer=observed,
     )
     web = HttpHost(router, limits=limits or HttpListener(port=0), host="127.0.0.1", kind="http")
-    async with backend.lifespan(), trio.open_nursery() as nursery:
+    async with contextlib.AsyncExitStack() as stack:
+        for backend in backends.values():
+            await stack.enter_async_context(backend.lifespan())
+        nursery = await stack.enter_async_context(trio.open_nursery())
         await nursery.start(functools.partial(api.serve, pipeline.exchange))
         listening = (await nursery.start(web.serve))[0]
         base = f"http://127.0.0.1:{listening.port}{PREFIX}"
@@ -90,7 +126,7 @@ async def gateway(
                 host="127.0.0.1",
                 port=listening.port,
                 client=client,
-                backend=backend,
+                backend=backends["pacs"],
                 web=web,
                 observed=observed,
             )

@@ -9,13 +9,13 @@ Each step answers one `receive`; what was sent is in ``link.sent``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
 
 from harmony.dimse.contexts import FIND, GET, MOVE, VERIFICATION
-from harmony.dimse.link import Context, End, Ending, Fragment, LinkEnded
+from harmony.dimse.link import Context, End, Ending, Fragment, Link, LinkEnded, Proposal
 from harmony.dimse.target import Target, Timeouts
 from harmony.upper_layer.commands import DATA_SET_PRESENT, Command, CommandField, decode, encode
 
@@ -65,14 +65,21 @@ class CutShort:
     message: Answer
 
 
-Step = CutShort | Answer | Fragment | Ending | Silence
-
-
 @dataclass(frozen=True, slots=True)
 class Sent:
     context_id: int
     command: Command
     data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """Something else happens before the next step; it gets the last request."""
+
+    happen: Callable[[Command], Awaitable[None]]
+
+
+Step = CutShort | Answer | Fragment | Ending | Silence | Meanwhile
 
 
 class ScriptedLink:
@@ -85,6 +92,7 @@ class ScriptedLink:
         self.sent: list[Sent] = []
         self.hung_up = False
         self.released = False
+        self.ended = trio.Event()
         self._script = list(script)
         self._fragments: list[Fragment] = []
 
@@ -93,7 +101,7 @@ class ScriptedLink:
         return not self.hung_up and not self._fragments
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterator[bytes] | None = None
+        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
     ) -> None:
         await trio.lowlevel.checkpoint()
         body = None if data is None else b"".join([chunk async for chunk in data])
@@ -101,9 +109,11 @@ class ScriptedLink:
 
     async def receive(self) -> Fragment:
         await trio.lowlevel.checkpoint()
-        if not self._fragments:
+        while not self._fragments:
             step = self._script.pop(0) if self._script else Silence()
             match step:
+                case Meanwhile():
+                    await step.happen(self._request().command)
                 case Silence():
                     await trio.sleep_forever()
                 case Ending():
@@ -116,8 +126,11 @@ class ScriptedLink:
                     self._fragments += self._message(step.message)[:-1]
         return self._fragments.pop(0)
 
+    def _request(self) -> Sent:
+        return next(s for s in reversed(self.sent) if s.command.message_id is not None)
+
     def _message(self, answer: Answer) -> list[Fragment]:
-        request = next(s for s in reversed(self.sent) if s.command.message_id is not None)
+        request = self._request()
         context = answer.context_id or request.context_id
         is_request = answer.field == CommandField.C_STORE_RQ
         command = Command(
@@ -139,9 +152,33 @@ class ScriptedLink:
 
     async def release(self) -> None:
         self.released = True
+        self.ended.set()
 
     def hang_up(self) -> None:
         self.hung_up = True
+        self.ended.set()
+
+
+class ScriptedEngine:
+    """Opens these links, one after the other. Implements `harmony.dimse.pool.OpenLink`."""
+
+    def __init__(self, *links: ScriptedLink) -> None:
+        self.proposals: list[Sequence[Proposal]] = []
+        self.links = list(links)
+
+    async def __call__(
+        self,
+        target: Target,
+        proposals: Sequence[Proposal],
+        /,
+        *,
+        task_status: trio.TaskStatus[Link],
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        link = self.links.pop(0)
+        self.proposals.append(proposals)
+        task_status.started(link)
+        await link.ended.wait()
 
 
 ABORTED = Ending(End.PEER_ABORTED, 0, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,19 @@ class StoreScp:
 
 
 @contextlib.contextmanager
-def storescp(root: Path, *, ae_title: str = "STORESCP") -> Iterator[StoreScp]:
+def storescp(
+    root: Path,
+    *,
+    ae_title: str = "STORESCP",
+    tls: Sequence[str | Path] = (),
+    options: Sequence[str] = (),
+) -> Iterator[StoreScp]:
     """Run storescp until the block ends.
 
     Args:
         root: folder for its log, and for ``received``.
+        tls: `certificates.dcmtk_options`, if it shall speak TLS.
+        options: further ones of its own.
     """
     folder = root / "received"
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +52,7 @@ def storescp(root: Path, *, ae_title: str = "STORESCP") -> Iterator[StoreScp]:
                     [
                         *("storescp", "--aetitle", ae_title, "--output-directory", folder),
                         *("--bit-preserving", "--accept-all", "--fork"),
-                        *("--max-pdu", "131072", str(port)),
+                        *("--max-pdu", "131072", *tls, *options, str(port)),
                     ],
                     root / "storescp.log",
                 )

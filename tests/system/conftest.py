@@ -17,6 +17,8 @@ import httpx2
 import pytest
 import trio
 
+from tests.support.dcmtk import Called
+
 START_SECONDS = 20.0
 END_SECONDS = 10.0
 
@@ -41,6 +43,13 @@ class Served:
     @property
     def admin_url(self) -> str:
         return self._url("admin ")
+
+    def called(self, endpoint: str, aet: str) -> Called:
+        """A ``dicom`` endpoint, for DCMTK's programs."""
+        start = f"dicom     {endpoint}: "
+        line = next(line for line in self.start_lines if line.startswith(start))
+        host, _, port = line.removeprefix(start).rpartition(":")
+        return Called(host=host, port=int(port), aet=aet)
 
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=self.url, trust_env=False, timeout=30)

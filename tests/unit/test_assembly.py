@@ -3,9 +3,16 @@
 import dataclasses
 from pathlib import Path
 
-from harmony.assembly import assemble
+from harmony.assembly import Engines, assemble
 from harmony.backends.dicom import DicomBackend
-from harmony.config.model import Configuration, Network, Pipeline, Service
+from harmony.config.model import (
+    Configuration,
+    Network,
+    Peer,
+    Pipeline,
+    Reference,
+    Service,
+)
 from harmony.endpoints.http import HttpEndpoint
 from harmony.envelope import Operation
 
@@ -24,7 +31,9 @@ CONFIGURATION = Configuration(
         "pacs": Service(name="pacs", service="dicom", options=PACS),
         "unused": Service(name="unused", service="dicom", options=PACS),
     },
-    pipelines={"bridge": Pipeline(name="bridge", endpoints=("web",), backends=("pacs",))},
+    pipelines={
+        "bridge": Pipeline(name="bridge", endpoints=("web",), backends=(Reference(name="pacs"),))
+    },
 )
 
 
@@ -33,13 +42,15 @@ class Nobody:
         raise AssertionError("nothing runs here")
 
 
-async def never(target, proposals, /, *, task_status):
+async def never(*_, task_status):
     raise AssertionError("nothing is opened here")
 
 
 def assembled(**changes):
     configuration = dataclasses.replace(CONFIGURATION, **changes)
-    return assemble(configuration, observer=Nobody(), open_link=never)
+    return assemble(
+        configuration, observer=Nobody(), engines=Engines(open_link=never, accept_link=never)
+    )
 
 
 def test_a_pipeline_joins_its_endpoints_to_its_backends():
@@ -60,8 +71,8 @@ def test_only_backends_that_a_pipeline_names_are_made():
 
 def test_pipelines_share_a_backend():
     pipelines = {
-        "one": Pipeline(name="one", endpoints=("web",), backends=("pacs",)),
-        "two": Pipeline(name="two", endpoints=("other",), backends=("pacs",)),
+        "one": Pipeline(name="one", endpoints=("web",), backends=(Reference(name="pacs"),)),
+        "two": Pipeline(name="two", endpoints=("other",), backends=(Reference(name="pacs"),)),
     }
     assembly = assembled(pipelines=pipelines)
     assert [pipeline.name for pipeline in assembly.pipelines] == ["one", "two"]
@@ -71,7 +82,10 @@ def test_pipelines_share_a_backend():
 def test_only_networks_with_a_path_on_them_get_a_router():
     pipelines = {
         "bridge": Pipeline(
-            name="bridge", networks=("inner", "default"), endpoints=("web",), backends=("pacs",)
+            name="bridge",
+            networks=("inner", "default"),
+            endpoints=("web",),
+            backends=(Reference(name="pacs"),),
         )
     }
     assert sorted(assembled(pipelines=pipelines).routers) == ["default", "inner"]
@@ -81,3 +95,37 @@ def test_only_networks_with_a_path_on_them_get_a_router():
 def test_without_pipelines_there_is_nothing_to_run():
     assembly = assembled(pipelines={})
     assert (dict(assembly.backends), assembly.pipelines, dict(assembly.routers)) == ({}, (), {})
+
+
+def test_a_dicom_endpoint_binds_where_its_networks_do_and_destinations_are_made_for_it():
+    scp = {"local_aet": "HARMONY", "peers": ["ward"], "move_destinations": ["station"]}
+    assembly = assembled(
+        networks={
+            "default": Network(name="default"),
+            "ward": Network(name="ward", bind_addr="127.0.0.9"),
+        },
+        endpoints={"scp": Service(name="scp", service="dicom", options=scp)},
+        backends={
+            "pacs": Service(name="pacs", service="dicom", options=PACS),
+            "station": Service(name="station", service="dicom", options={**PACS, "aet": "WS"}),
+            "viewer": Service(name="viewer", service="dicom", options={**PACS, "aet": "VW"}),
+            "unused": Service(name="unused", service="dicom", options=PACS),
+        },
+        peers={"ward": Peer(name="ward", ae_titles=("CT1",), move_destinations=("viewer",))},
+        pipelines={
+            "router": Pipeline(
+                name="router",
+                networks=("default", "ward"),
+                endpoints=("scp",),
+                backends=(Reference(name="pacs"),),
+            )
+        },
+    )
+    (endpoint,) = assembly.pipelines[0].endpoints
+    assert [(claim.host, claim.port) for claim in endpoint.claims()] == [
+        ("127.0.0.1", 11112),
+        ("127.0.0.9", 11112),
+    ]
+    assert sorted(assembly.backends) == ["pacs", "station", "viewer"]
+    assert assembly.asked == {"pacs"}
+    assert list(assembly.routers) == []

@@ -8,10 +8,19 @@ import trio.testing
 
 from harmony.envelope import (
     ByteStream,
+    Encoded,
+    Instance,
     Item,
     Items,
+    Key,
+    Level,
     Match,
+    Operation,
+    Origin,
     Outcome,
+    Query,
+    RequestEnvelope,
+    Root,
     StreamBroken,
     WholeBytes,
 )
@@ -79,10 +88,12 @@ async def test_bytes_end_with_their_end_mark() -> None:
         assert [chunk async for chunk in ByteStream(receive)] == [b"all"]
 
 
-async def test_whole_bytes_are_read_once() -> None:
+async def test_whole_bytes_are_read_again_from_the_start() -> None:
     stream = WholeBytes(b"x")
+    first = aiter(stream)
+    assert [chunk async for chunk in first] == [b"x"]
+    assert [chunk async for chunk in first] == []
     assert [chunk async for chunk in stream] == [b"x"]
-    assert [chunk async for chunk in stream] == []
 
 
 async def test_a_lingering_batch_waits_for_more_and_loses_nothing(
@@ -106,3 +117,23 @@ async def test_a_lingering_batch_waits_for_more_and_loses_nothing(
             batches.append(await items.batch(10, linger=5))
     assert [len(batch) for batch in batches] == [3, 2, 0]
     assert [row for batch in batches for row in batch] == rows
+
+
+def test_no_repr_shows_what_a_patient_s_data_may_be() -> None:
+    key = Key(0x00100010, ("DOE^JANE",))
+    identifier = Encoded(data=b"DOE^JANE", transfer_syntax="1.2")
+    request = RequestEnvelope(
+        id="1",
+        operation=Operation.FIND,
+        origin=Origin(pipeline="p", endpoint="e", caller="CT1"),
+        query=Query(level=Level.STUDY, root=Root.STUDY, keys=(key,), encoded=identifier),
+        body=b"DOE^JANE",
+    )
+    instance = Instance(
+        sop_class_uid="1.2",
+        sop_instance_uid="1.3",
+        transfer_syntax="1.2",
+        data=WholeBytes(b"DOE^JANE"),
+    )
+    found = Match(identifier=b"DOE^JANE", transfer_syntax="1.2")
+    assert "DOE" not in repr((request, instance, found))

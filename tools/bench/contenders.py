@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +23,7 @@ from pynetdicom.sop_class import (
 )
 
 from tests.support.pacs import Pacs
+from tools.bench.commands import run_all
 from tools.bench.series import Series
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
@@ -107,8 +106,7 @@ class Dcmtk:
 
     def __init__(self, pacs: Pacs, *, nodelay: bool) -> None:
         self._pacs = pacs
-        environment = {key: value for key, value in os.environ.items() if key != "TCP_NODELAY"}
-        self._environment = environment | ({"TCP_NODELAY": "1"} if nodelay else {})
+        self._nodelay = nodelay
 
     def echo(self) -> int:
         self._run("echoscu", [])  # raises if it fails
@@ -141,14 +139,8 @@ class Dcmtk:
 
     def _run(self, program: str, arguments: list[str]) -> None:
         pacs = self._pacs
-        subprocess.run(
-            [program, "-aec", pacs.ae_title, *arguments, pacs.host, str(pacs.port)],
-            check=True,
-            timeout=_SECONDS,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-        )
+        command = (program, "-aec", pacs.ae_title, *arguments, pacs.host, str(pacs.port))
+        run_all([command], nodelay=self._nodelay)
 
 
 class Pynetdicom:

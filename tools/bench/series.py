@@ -19,6 +19,11 @@ class Series:
     pixel_bytes: int
     folder: Path
 
+    @property
+    def objects(self) -> Path:
+        """The folder of its study, in which there is nothing but DICOM files."""
+        return self.folder / "0000"
+
 
 def make_series(folder: Path, instances: int, size: int) -> Series:
     """Write so many CT images of `size` by `size` pixels below `folder`."""

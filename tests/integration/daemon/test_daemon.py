@@ -26,6 +26,8 @@ from harmony.web.router import Router
 class Endpoint:
     """Answers ``/slow`` when it is let, and anything else at once."""
 
+    name = "web"
+
     def __init__(self, router):
         self.router = router
         self.asked = trio.Event()
@@ -36,8 +38,11 @@ class Endpoint:
 
     async def serve(self, exchange, *, task_status=trio.TASK_STATUS_IGNORED):
         self.router.mount("/", self.handle)
-        task_status.started(None)
+        task_status.started(())
         await trio.sleep_forever()
+
+    async def drain(self, grace_seconds):
+        pass
 
     async def handle(self, request, reply):
         if request.path == "/slow":
@@ -68,6 +73,7 @@ class Running:
             ),
             Assembly(
                 backends={},
+                asked=frozenset(),
                 pipelines=(
                     AssembledPipeline(pipeline=Pipeline("demo", []), endpoints=(self.endpoint,)),
                 ),

@@ -402,11 +402,11 @@ async def test_cancelled_while_it_is_released_an_association_is_hung_up(
 ) -> None:
     with trio.fail_after(20), bad_pacs(Script(release=(Silence(),))) as peer:
         pool = dimse.pool(peer.port, open_link)
-        async with pool.run():
-            with trio.move_on_after(0.3):
-                async with pool.open(proposals_of("store")) as association:
+        with trio.move_on_after(0.3):
+            async with pool.run():
+                async with pool.borrow("store", lambda: proposals_of("store")) as association:
                     await association.store(sent_instance())
-            await eventually(lambda: peer.connections[0].end is not None, seconds=2)
+        await eventually(lambda: peer.connections[0].end is not None, seconds=2)
 
 
 async def test_a_reader_that_does_not_read_holds_the_peer_back(open_link: OpenLink) -> None:

@@ -81,7 +81,9 @@ async def test_cancelled_at_any_moment_an_operation_ends_at_once(
         what = chance.choice(("echo", "find", "get", "store"))
         if what == "store":
             wire = dimse.instance(200_000)
-            async with pool.open(contexts.for_store([(dimse.CT, dimse.EXPLICIT)])) as association:
+            async with pool.borrow(
+                "store", lambda: contexts.for_store([(dimse.CT, dimse.EXPLICIT)])
+            ) as association:
                 await association.store(
                     Instance(
                         sop_class_uid=wire.sop_class,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dcmqrscp import Destination, dcmqrscp
+from tests.support.dcmtk import Called
 from tests.support.gateway import Gateway, gateway
 from tests.support.pacs import Pacs
 from tests.support.storescp import StoreScp
@@ -33,12 +34,24 @@ class Archive:
     """
 
     ae_title: str
+    host: str
+    port: int
     load: Callable[[Iterable[Path]], None]
     gateway: Callable[..., AbstractAsyncContextManager[Gateway]]
 
     @property
     def is_orthanc(self) -> bool:
         return self.ae_title == "ORTHANC"
+
+    @property
+    def called(self) -> Called:
+        """Itself, for DCMTK's programs."""
+        return Called(host=self.host, port=self.port, aet=self.ae_title)
+
+
+@pytest.fixture
+def dcmtk(storescp: StoreScp) -> None:
+    """DCMTK's programs are here, or the test is skipped where others are."""
 
 
 @pytest.fixture
@@ -70,6 +83,8 @@ def archive(
     ) as running:
         yield Archive(
             ae_title=running.ae_title,
+            host=running.host,
+            port=running.port,
             load=functools.partial(running.load, propose=_PROPOSE[syntax]),
             gateway=functools.partial(gateway, port=running.port, aet=running.ae_title),
         )
@@ -84,6 +99,8 @@ def orthanc(pacs_empty: Pacs) -> Archive:
 def _orthanc(pacs: Pacs) -> Archive:
     return Archive(
         ae_title=pacs.ae_title,
+        host=pacs.host,
+        port=pacs.port,
         load=pacs.load,
         gateway=functools.partial(gateway, host=pacs.host, port=pacs.port, aet=pacs.ae_title),
     )

@@ -51,6 +51,13 @@ class Pacs:
             decoded: object = json.loads(answer.read() or b"null")
             return decoded
 
+    def file(self, instance: str) -> bytes:
+        """The DICOM file of an instance, by the identifier that its REST API gives it."""
+        address = f"{self.http}/instances/{instance}/file"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            read: bytes = answer.read()
+            return read
+
     def load(self, files: Iterable[Path]) -> None:
         """Store DICOM files."""
         for file in files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
+from tests.support.certificates import Authority
 
 PLUGINS = "/usr/share/orthanc/plugins"
 
@@ -28,6 +28,7 @@ def orthanc_config(
     modalities: tuple[Modality, ...] = (),
     remote: bool = False,
     tls: str | None = None,
+    client_certificate: bool = False,
     encoding: str = "Utf8",
 ) -> dict[str, object]:
     """What goes into ``orthanc.json``.
@@ -36,6 +37,7 @@ def orthanc_config(
         root: folder of its database, as Orthanc sees it.
         remote: whether others than this machine may use its HTTP side.
         tls: folder of `make_tls`, as Orthanc sees it; the DICOM port then speaks TLS only.
+        client_certificate: whether callers by TLS must have one.
         encoding: of all answers. Debian's own default, Latin1, drops every other script.
     """
     config: dict[str, object] = {
@@ -84,18 +86,14 @@ def orthanc_config(
             "DicomTlsCertificate": f"{tls}/orthanc.crt",
             "DicomTlsPrivateKey": f"{tls}/orthanc.key",
             "DicomTlsTrustedCertificates": f"{tls}/ca.crt",
-            "DicomTlsRemoteCertificateRequired": False,
+            "DicomTlsRemoteCertificateRequired": client_certificate,
         }
     return config
 
 
-def make_tls(folder: Path, *hosts: str) -> None:
+def make_tls(folder: Path, *hosts: str) -> Authority:
     """Write ``ca.crt``, and ``orthanc`` and ``harmony`` certificates and keys that it signed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.crt")
-    for who in ("orthanc", "harmony"):
-        certificate = authority.issue_cert(*hosts)
-        certificate.private_key_pem.write_to_path(folder / f"{who}.key")
-        for number, part in enumerate(certificate.cert_chain_pems):
-            part.write_to_path(folder / f"{who}.crt", append=number > 0)
+    authority = Authority(folder)
+    for name in ("orthanc", "harmony"):
+        authority.issue(*hosts, name=name)
+    return authority

@@ -31,18 +31,39 @@ class ProcessPacs(Pacs):
     Args:
         root: folder for its database and its log.
         tls: whether the DICOM port speaks TLS; certificates are in ``root/tls``.
+        client_certificate: whether callers by TLS must have one.
         nodelay: whether it sends at once, see `Program`.
     """
 
     def __init__(
-        self, root: Path, *, tls: bool = False, encoding: str = "Utf8", nodelay: bool = True
+        self,
+        root: Path,
+        *,
+        tls: bool = False,
+        client_certificate: bool = False,
+        encoding: str = "Utf8",
+        nodelay: bool = True,
     ) -> None:
         super().__init__(port=free_port(), http_port=free_port())
         self._nodelay = nodelay
-        self._launch(root, prefix=(), remote=False, tls=tls, encoding=encoding)
+        self._launch(
+            root,
+            prefix=(),
+            remote=False,
+            tls=tls,
+            client_certificate=client_certificate,
+            encoding=encoding,
+        )
 
     def _launch(
-        self, root: Path, *, prefix: Sequence[str], remote: bool, tls: bool, encoding: str
+        self,
+        root: Path,
+        *,
+        prefix: Sequence[str],
+        remote: bool,
+        tls: bool,
+        encoding: str,
+        client_certificate: bool = False,
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         if tls:
@@ -55,6 +76,7 @@ class ProcessPacs(Pacs):
             modalities=(Modality(ae_title="HARMONY", host=self.caller_host, port=11112),),
             remote=remote,
             tls=str(root / "tls") if tls else None,
+            client_certificate=client_certificate,
             encoding=encoding,
         )
         file = root / "orthanc.json"

@@ -72,4 +72,4 @@ def test_the_schema_of_a_service(names):
 @pytest.mark.parametrize("names", [("backend",), ("backend", "no"), ("no", "dicom"), ("", "main")])
 def test_an_unknown_service_is_wrong_use(names, capsys):
     assert schema(*names) == (2, "")
-    assert "endpoint http, backend dicom" in capsys.readouterr().err
+    assert "endpoint http, backend archive, backend dicom" in capsys.readouterr().err

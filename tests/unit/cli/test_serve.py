@@ -8,7 +8,7 @@ import pytest
 import harmony
 from harmony.admin.pages import BoundListener, Readiness
 from harmony.cli.serve import MAX_START_LINES, BadVariable, log_settings, start_lines
-from harmony.config.model import Configuration, Log, Network, Pipeline, Service
+from harmony.config.model import Configuration, Log, Network, Pipeline, Reference, Service
 from harmony.interfaces import Listening
 
 
@@ -26,7 +26,7 @@ def configuration(pipelines=1, backends=1):
             f"bridge{n}": Pipeline(
                 name=f"bridge{n}",
                 endpoints=(f"web{n}",),
-                backends=tuple(f"pacs{m}" for m in range(backends)),
+                backends=tuple(Reference(name=f"pacs{m}") for m in range(backends)),
             )
             for n in range(pipelines)
         },

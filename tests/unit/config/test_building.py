@@ -1,5 +1,15 @@
-from harmony.config.model import Admin, HttpListener, Log, Network, Pipeline, Proxy, Service
-from tests.support.configuration import BACKEND, ENDPOINT, load_text
+from harmony.config.model import (
+    Admin,
+    HttpListener,
+    Log,
+    Network,
+    Peer,
+    Pipeline,
+    Proxy,
+    Reference,
+    Service,
+)
+from tests.support.configuration import BACKEND, ENDPOINT, ROUTER, load_text
 
 
 def test_an_empty_file_is_all_defaults(tmp_path):
@@ -13,6 +23,7 @@ def test_an_empty_file_is_all_defaults(tmp_path):
     )
     assert configuration.networks == {"default": Network(name="default")}
     assert (configuration.pipelines, configuration.backends) == ({}, {})
+    assert configuration.peers == {}
 
 
 def test_everything_written_arrives(tmp_path):
@@ -62,6 +73,54 @@ def test_everything_written_arrives(tmp_path):
             description="d",
             networks=("lan",),
             endpoints=("web",),
-            backends=("pacs",),
+            backends=(Reference(name="pacs"),),
         )
+    }
+
+
+def test_both_forms_of_a_reference_and_of_a_condition_arrive_as_one(tmp_path):
+    text = ROUTER.replace(
+        '["pacs"]',
+        """["pacs", { name = "two", when = { modality = "CT", calling_aet = ["A*", "B?"] } }]
+        strategy = "merge"
+        require_all = true""",
+    ) + BACKEND.replace("backends.pacs", "backends.two")
+    configuration = load_text(tmp_path, text).configuration
+    assert configuration is not None
+    pipeline = configuration.pipelines["bridge"]
+    assert pipeline.backends == (
+        Reference(name="pacs"),
+        Reference(name="two", when={"modality": ("CT",), "calling_aet": ("A*", "B?")}),
+    )
+    assert (pipeline.strategy, pipeline.require_all) == ("merge", True)
+    assert pipeline.backend_names == ("pacs", "two")
+
+
+def test_peers_are_what_is_written_with_their_defaults(tmp_path):
+    text = (
+        ROUTER
+        + """
+        peers = ["ct", "lan"]
+        [peers.ct]
+        ae_titles = ["CT1", "CT2"]
+        addresses = ["10.1.2.3"]
+        allow = ["store"]
+        called_ae_titles = ["STORE"]
+        move_destinations = ["pacs"]
+        [peers.lan]
+        addresses = ["fd00::/8"]
+        """
+    )
+    configuration = load_text(tmp_path, text).configuration
+    assert configuration is not None
+    assert configuration.peers == {
+        "ct": Peer(
+            name="ct",
+            ae_titles=("CT1", "CT2"),
+            addresses=("10.1.2.3",),
+            allow=("store",),
+            called_ae_titles=("STORE",),
+            move_destinations=("pacs",),
+        ),
+        "lan": Peer(name="lan", addresses=("fd00::/8",)),
     }

@@ -175,7 +175,7 @@ def test_names_are_not_judged_while_definitions_may_be_missing(tmp_path, text, f
     loaded = load_text(tmp_path, text, further)
     assert not [code for code in codes(loaded) if code[5:7] == "20"]
     (skipped,) = loaded.skipped
-    assert skipped.reason.startswith("names (rules 201 to 209): ")
+    assert skipped.reason.startswith("names (rules 201 to 209, 225): ")
     assert reason in skipped.reason
 
 
@@ -258,14 +258,50 @@ def toml(value) -> str:
     return {None: "1.5", True: "true", False: "false"}.get(value, str(value))
 
 
-TABLES = ("proxy", "admin", "log", "networks", "pipelines", "endpoints", "middleware", "backends")
+TABLES = (
+    "proxy",
+    "admin",
+    "log",
+    "networks",
+    "pipelines",
+    "endpoints",
+    "middleware",
+    "backends",
+    "peers",
+)
+ENDPOINT_OPTIONS = {"local_aet": "A", "peers": ["a"], "tls": {"cert_file": ".", "key_file": "x"}}
+BACKEND_OPTIONS = {
+    "aet": "A",
+    "host": "localhost",
+    "port": 11112,
+    "local_aet": "B",
+    "retrieve": "move",
+    "receiver": "a",
+    "tls": {"verify": False},
+}
+KEYS = [
+    "service",
+    "options",
+    "networks",
+    "endpoints",
+    "backends",
+    "bind_addr",
+    "http",
+    "port",
+    "addresses",
+    "ae_titles",
+    "move_destinations",
+    "strategy",
+    "require_all",
+]
 named = st.dictionaries(
     st.sampled_from(["a", "default", "B b"]),
     st.dictionaries(
-        st.sampled_from(
-            ["service", "options", "networks", "endpoints", "backends", "bind_addr", "http", "port"]
-        ),
-        json_values | st.sampled_from(["dicom", "http", ["a"], ["default"], {"port": 8080}]),
+        st.sampled_from(KEYS),
+        json_values
+        | st.sampled_from(["dicom", "http", "merge", True, ["a"], ["default"], {"port": 8080}])
+        | st.sampled_from([[{"name": "a", "when": {"peer": "a", "modality": ["CT"]}}, "a"]])
+        | st.sampled_from([ENDPOINT_OPTIONS, BACKEND_OPTIONS]),
         max_size=5,
     )
     | json_values,

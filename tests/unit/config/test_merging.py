@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from harmony.config.merging import merge, names, object_of
@@ -14,7 +16,7 @@ def merged(*documents, broken=frozenset()):
         (source(f"{n}.toml", document), PIPELINES if n else MAIN)
         for n, document in enumerate(documents)
     ]
-    return merge(sources, broken, builtin_schemas())
+    return merge(sources, broken, builtin_schemas(), Path())
 
 
 @pytest.mark.parametrize(
@@ -44,14 +46,48 @@ def test_what_broke_its_schema_is_not_intact():
     assert whole.admin is None
 
 
-def test_references_are_in_the_order_of_the_lists():
-    document = {"pipelines": {"p": {"backends": ["b", "c"], "networks": ["n"]}, "q": {}}}
-    found = [(r.kind, r.name, r.path) for r in merged(document).references()]
+def test_every_name_that_leads_somewhere_is_a_reference():
+    document = {
+        "pipelines": {
+            "p": {
+                "networks": ["n"],
+                "backends": ["b", {"name": "c", "when": {"peer": ["q", "q*"]}}, 7, {}],
+            }
+        },
+        "endpoints": {
+            "e": {"service": "dicom", "options": {"peers": ["q"], "move_destinations": ["b"]}},
+            "w": {"service": "http", "options": {"peers": ["q"]}},
+        },
+        "backends": {
+            "b": {"service": "dicom", "options": {"receiver": "e"}},
+            "c": {"service": "dicom", "options": {"receiver": {"local_aet": "A"}}},
+        },
+        "peers": {"q": {"move_destinations": ["b"]}},
+    }
+    whole = merged(document)
+    found = [(r.key, r.kind, r.name, r.path) for r in whole.references()]
     assert found == [
-        ("networks", "n", ("pipelines", "p", "networks", 0)),
-        ("backends", "b", ("pipelines", "p", "backends", 0)),
-        ("backends", "c", ("pipelines", "p", "backends", 1)),
+        ("networks", "networks", "n", ("pipelines", "p", "networks", 0)),
+        ("backends", "backends", "b", ("pipelines", "p", "backends", 0)),
+        ("backends", "backends", "c", ("pipelines", "p", "backends", 1, "name")),
+        ("peer", "peers", "q", ("pipelines", "p", "backends", 1, "when", "peer", 0)),
+        ("peers", "peers", "q", ("endpoints", "e", "options", "peers", 0)),
+        (
+            "move_destinations",
+            "backends",
+            "b",
+            ("endpoints", "e", "options", "move_destinations", 0),
+        ),
+        ("receiver", "endpoints", "e", ("backends", "b", "options", "receiver")),
+        ("move_destinations", "backends", "b", ("peers", "q", "move_destinations", 0)),
     ]
+    assert {r.owner.name for r in whole.references("peers", "backends")} == {"q", "b"}
+
+
+def test_what_is_broken_or_a_second_definition_leads_nowhere():
+    document = {"pipelines": {"p": {"backends": ["b"]}, "q": {"backends": ["c"]}}}
+    whole = merged(document, document, broken={("0.toml", ("pipelines", "q"))})
+    assert [(r.name, r.owner.source.file) for r in whole.references()] == [("b", "0.toml")]
 
 
 def test_the_default_network_is_always_defined():
@@ -70,4 +106,7 @@ def test_texts_to_judge_are_found_in_every_file():
 
 def test_a_list_that_is_not_written_has_no_names():
     assert names({}, "backends") == []
-    assert names({"backends": "a"}, "backends") == []
+
+
+def test_names_of_a_list_stand_alone_or_in_a_table():
+    assert names({"backends": ["a", {"name": "b"}, {}, 7]}, "backends") == ["a", "b"]

@@ -3,12 +3,14 @@ import pytest
 from tests.support.configuration import (
     BACKEND,
     ENDPOINT,
-    PIPELINE,
+    ROUTER,
+    SCP,
     WHOLE,
     codes,
     load_text,
     marked,
     only,
+    schemas_with,
 )
 
 NETWORK = "[networks.lan]\nhttp.port = 8081\n"
@@ -89,15 +91,6 @@ def test_a_backend_of_two_pipelines_is_fine(tmp_path):
     assert codes(load_text(tmp_path, text)) == []
 
 
-def test_a_planned_service_may_be_defined_but_not_used(tmp_path):
-    scp = "[endpoints.web]\nservice = 'dicom'\noptions = { local_aet = 'SCP' }\n"
-    assert codes(load_text(tmp_path, scp)) == ["HRM-W204"]
-    text = PIPELINE + scp + BACKEND
-    found = only(load_text(tmp_path, text), "HRM-E124")
-    assert marked(text, found) == '"web"'
-    assert found.hint == "this version has no `dicom` endpoint yet; take `web` out"
-
-
 def test_a_name_defined_in_three_files_clashes_twice(tmp_path):
     further = {"pipelines/a.toml": BACKEND, "pipelines/b.toml": BACKEND}
     loaded = load_text(tmp_path, WHOLE, further)
@@ -108,3 +101,165 @@ def test_a_name_defined_in_three_files_clashes_twice(tmp_path):
 def test_the_same_name_in_two_tables_is_no_clash(tmp_path):
     text = WHOLE.replace("web", "pacs").replace("bridge", "pacs")
     assert codes(load_text(tmp_path, text)) == []
+
+
+PEER = "[peers.ct]\nae_titles = ['CT']\n"
+SECOND = BACKEND.replace("pacs", "second")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "at", "message", "hint"),
+    [
+        (
+            ROUTER + "peers = ['tc']\n" + PEER,
+            "HRM-E201",
+            "'tc'",
+            "unknown peer `tc`",
+            "one of `ct`",
+        ),
+        (ROUTER + "peers = ['x']\n", "HRM-E201", "'x'", "unknown peer `x`", "[peers.x]"),
+        (ROUTER + "peers = ['pacs']\n", "HRM-E203", "'pacs'", "not a peer", "`[peers]` defines"),
+        (
+            ROUTER + "peers = ['ct']\nmove_destinations = ['ct']\n" + PEER,
+            "HRM-E203",
+            "'ct'",
+            "`ct` is a peer, not a backend",
+            "`move_destinations` takes what `[backends]`",
+        ),
+        (
+            ROUTER + "peers = ['ct']\n" + PEER + "move_destinations = ['packs']\n",
+            "HRM-E201",
+            "'packs'",
+            "unknown backend `packs`",
+            "`pacs`?",
+        ),
+        (
+            ROUTER.replace('["pacs"]', "['pacs', { name = 'secnd' }]") + SECOND,
+            "HRM-E201",
+            "'secnd'",
+            "unknown backend `secnd`",
+            "`second`?",
+        ),
+        (
+            ROUTER.replace('["pacs"]', "[{ name = 'pacs', when = { peer = 'tc' } }]"),
+            "HRM-E201",
+            "'tc'",
+            "unknown peer `tc`",
+            "[peers.tc]",
+        ),
+        (
+            ROUTER.replace("port = 4242", "port = 4242\nreceiver = 'spc'"),
+            "HRM-E201",
+            "'spc'",
+            "unknown endpoint `spc`",
+            "`scp`?",
+        ),
+        (
+            ROUTER.replace("port = 4242", "port = 4242\nreceiver = 'pacs'"),
+            "HRM-E203",
+            "'pacs'",
+            "is a backend, not an endpoint",
+            "`receiver` takes",
+        ),
+        (
+            ROUTER + '[peers."CT 1"]\nae_titles = ["CT"]\n',
+            "HRM-E207",
+            '"CT 1"',
+            "`CT 1` is not a name",
+            "`ct-1`",
+        ),
+    ],
+)
+def test_one_mistake_in_a_name_outside_the_plain_lists(tmp_path, text, code, at, message, hint):
+    found = only(load_text(tmp_path, text), code)
+    assert marked(text, found) == at
+    assert message in found.message
+    assert hint in found.hint
+
+
+def test_a_peer_defined_twice_clashes(tmp_path):
+    text = ROUTER + "peers = ['ct']\n" + PEER
+    assert codes(load_text(tmp_path, text, {"pipelines/a.toml": PEER})) == ["HRM-E202"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ROUTER + PEER, ["HRM-W204"]),
+        (ROUTER + "peers = ['ct']\n" + PEER, []),
+        # Who only asks whether it was `ct` lets nobody in.
+        (
+            ROUTER.replace('["pacs"]', "[{ name = 'pacs', when = { peer = 'ct' } }]") + PEER,
+            ["HRM-W204"],
+        ),
+        (ROUTER.replace('["pacs"]', "[{ name = 'pacs', when = { peer = 'c*' } }]"), []),
+        (ROUTER.replace('["pacs"]', "[{ name = 'pacs' }]"), []),
+        (ROUTER + "move_destinations = ['second']\n" + SECOND, []),
+        (
+            ROUTER + "peers = ['ct']\n" + PEER + "move_destinations = ['second']\n" + SECOND,
+            [],
+        ),
+        # An endpoint with an error may be the one that names the peer.
+        (ROUTER + "peers = 'ct'\n" + PEER, ["HRM-E101"]),
+        # A peer with an error may be the one that names the backend.
+        (ROUTER + "peers = ['ct']\n" + PEER + "allow = ['all']\n" + SECOND, ["HRM-E104"]),
+    ],
+)
+def test_peers_destinations_and_receivers_are_used_by_those_that_name_them(
+    tmp_path, text, expected
+):
+    assert codes(load_text(tmp_path, text)) == expected
+
+
+def test_the_unused_peer_is_for_an_endpoint_to_name(tmp_path):
+    found = only(load_text(tmp_path, ROUTER + PEER), "HRM-W204")
+    assert found.message == "peer `ct` is never used"
+    assert found.hint == "name it in an endpoint's `peers`, or remove it"
+
+
+def test_an_endpoint_may_be_a_receiver_and_in_a_pipeline(tmp_path):
+    text = (
+        ROUTER.replace("port = 4242", "port = 4242\nreceiver = 'scp'\nretrieve = 'move'")
+        + '[pipelines.web]\nendpoints = ["web"]\nbackends = ["pacs"]\n'
+        + ENDPOINT
+    )
+    assert codes(load_text(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "message"),
+    [
+        (
+            WHOLE + "receiver = 'web'\n",
+            "'web'",
+            "endpoint `web` cannot be a receiver: its service is `http`, not `dicom`",
+        ),
+        (
+            WHOLE + "receiver = 'scp'\n" + SCP,
+            "'scp'",
+            "endpoint `scp` cannot be a receiver: no pipeline has it, so it does not listen",
+        ),
+    ],
+)
+def test_a_receiver_is_a_dicom_endpoint_that_listens(tmp_path, text, at, message):
+    loaded = load_text(tmp_path, text)
+    assert codes(loaded) == ["HRM-E225"]
+    assert loaded.findings[0].message == message
+    assert marked(text, loaded.findings[0]) == at
+
+
+@pytest.mark.parametrize("where", ["endpoint", "peer"])
+def test_a_move_destination_is_a_dicom_backend(tmp_path, where):
+    schemas = schemas_with({"backend/sample.json": {"type": "object", "properties": {}}})
+    line = "move_destinations = ['s']\n"
+    text = ROUTER + "peers = ['ct']\n" + (line + PEER if where == "endpoint" else PEER + line)
+    loaded = load_text(tmp_path, text + "[backends.s]\nservice = 'sample'\n", schemas=schemas)
+    assert codes(loaded) == ["HRM-E225"]
+    assert loaded.findings[0].message == (
+        "backend `s` cannot be a move destination: its service is `sample`, not `dicom`"
+    )
+
+
+def test_a_receiver_is_not_said_to_be_deaf_while_a_pipeline_is_not_understood(tmp_path):
+    text = ROUTER.replace('["scp"]', '"scp"').replace("port = 4242", "port = 4242\nreceiver='scp'")
+    assert codes(load_text(tmp_path, text)) == ["HRM-E101"]

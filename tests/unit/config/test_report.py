@@ -64,7 +64,7 @@ def test_a_clash_names_both_places(tmp_path, monkeypatch):
 
 def test_what_was_not_checked_is_said(tmp_path):
     text = render_text(load_text(tmp_path, WHOLE, {"pipelines/a.toml": "x = "}))
-    assert "\nnot checked: names (rules 201 to 209): " in text
+    assert "\nnot checked: names (rules 201 to 209, 225): " in text
 
 
 def test_colours_are_used_when_asked_for(tmp_path):

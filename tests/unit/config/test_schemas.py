@@ -25,6 +25,21 @@ def test_a_bundle_is_valid_and_needs_nothing_else(name):
     list(Draft202012Validator(bundle, registry=Registry()).iter_errors({}))
 
 
+def references(schema):
+    if isinstance(schema, dict):
+        yield from (value for key, value in schema.items() if key == "$ref")
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        yield from (found for inner in schema for found in references(inner))
+
+
+@pytest.mark.parametrize("name", list(builtin_schemas().documents))
+def test_every_reference_leads_to_a_definition_with_a_type(name):
+    schemas = builtin_schemas()
+    for reference in references(schemas.documents[name]):
+        assert "type" in schemas.resolve({"$ref": reference}), reference
+
+
 @pytest.mark.parametrize("name", [MAIN, PIPELINES])
 def test_the_service_chooses_what_options_may_be(name):
     validator = Draft202012Validator(builtin_schemas().bundle(name), registry=Registry())
@@ -64,6 +79,7 @@ def test_values_meet_the_schema_they_stand_under():
     }
     assert found == {
         ("networks", "a", "bind_addr"): "HRM-E246",
+        ("pipelines", "p", "backends"): None,
         ("backends", "b", "options", "aet"): "HRM-E221",
         ("backends", "b", "options", "host"): None,
         ("backends", "b", "options", "local_aet"): "HRM-E221",

@@ -3,8 +3,9 @@ import os
 import pytest
 
 from harmony.config.findings import FILE_START, Position, Span
+from harmony.config.reading import MAX_FILE_BYTES
 from harmony.config.rules import RULES
-from harmony.config.sources import MAX_EXCERPT, MAX_FILE_BYTES, Source, read_source
+from harmony.config.sources import MAX_EXCERPT, Source, read_source
 
 
 def read(tmp_path, data):

@@ -2,7 +2,15 @@ import pytest
 
 from harmony.config.report import render_json, render_text
 from harmony.config.structure import MAX_FINDINGS
-from tests.support.configuration import BACKEND, codes, load_text, marked, only, schemas_with
+from tests.support.configuration import (
+    BACKEND,
+    SCP,
+    codes,
+    load_text,
+    marked,
+    only,
+    schemas_with,
+)
 
 PACS = BACKEND.replace("pacs", "p")
 
@@ -44,14 +52,44 @@ SERVICE = {
         ("endpoint.a.service = 'http'", "HRM-E103", "endpoint", "unknown", "`endpoints`?"),
         ("log.level = 'debgu'", "HRM-E104", "'debgu'", "unknown value `debgu`", "`debug`?"),
         ("pipelines.a.backends = 'b'", "HRM-E101", "'b'", "expected array", '["b"]'),
-        ("pipelines.a.backends = ['b', 1]", "HRM-E101", "1", "expected string", ""),
+        ("pipelines.a.backends = ['b', 1]", "HRM-E101", "1", "string or table", ""),
         ("pipelines.a.networks = []", "HRM-E107", "[]", "0 items, at least 1 needed", ""),
         ("backends.a.service = 'dcom'", "HRM-E104", "'dcom'", "unknown value", "`dicom`?"),
         ("backends.a.service = 'zzz'", "HRM-E104", "'zzz'", "unknown", "as backend there is"),
         ("backends.a.service = 7", "HRM-E101", "7", "expected string", ""),
-        ("backends.a.service = 'http'", "HRM-E124", "'http'", "as backend", "there is `dicom`"),
+        ("backends.a.service = 'http'", "HRM-E124", "'http'", "as backend", "`dicom`"),
         ("backends.a.service = 'dicom'", "HRM-E102", "a", "key `options`", "[backends.a.options]"),
         ("backends.a.options = {}", "HRM-E102", "a", "required key `service`", "add `service"),
+        ("peers.a.allow = ['stor']", "HRM-E104", "'stor'", "unknown value", "`store`?"),
+        ("peers.a.allow = []", "HRM-E107", "[]", "0 items", ""),
+        ("peers.a.addresses = '::1'", "HRM-E101", "'::1'", "expected array", '["::1"]'),
+        ("peers.a.ae_title = 'A'", "HRM-E103", "ae_title", "unknown", "`ae_titles`?"),
+        ("pipelines.a.strategy = 'fanout'", "HRM-E104", "'fanout'", "", "`fan_out`?"),
+        ("pipelines.a.require_all = true", "HRM-E120", "require_all", '"merge"`', "write"),
+        ("pipelines.a.require_all = 'yes'", "HRM-E101", "'yes'", "expected boolean", ""),
+        (
+            "pipelines.a = { strategy = 'fan_out', require_all = true }",
+            "HRM-E120",
+            "require_all",
+            "effect only",
+            "leave",
+        ),
+        (
+            "pipelines.a = { strategy = 'mrege', require_all = true }",
+            "HRM-E104",
+            "'mrege'",
+            "",
+            "`merge`?",
+        ),
+        ("pipelines.a.backends = [{}]", "HRM-E102", "{}", "required key `name`", "add `name"),
+        ("pipelines.a.backends = [{ nam = 'b' }]", "HRM-E103", "nam", "", "did you mean `name`?"),
+        (
+            "pipelines.a.backends = ['b', { name = 'b' }]",
+            "HRM-E108",
+            "'b'",
+            "`b` is listed twice",
+            "",
+        ),
         ("middleware.a.service = 'y'", "HRM-E104", "'y'", "unknown", "no middleware service"),
     ],
 )
@@ -62,6 +100,101 @@ def test_one_mistake_gives_one_finding(tmp_path, text, code, at, message, hint):
     assert marked(text, found) == at
     assert message in found.message
     assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "at", "message", "hint"),
+    [
+        ("modality = 7", "HRM-E101", "7", "expected string or array, found integer", '"7"`'),
+        ("modality = ['CT', 7]", "HRM-E101", "7", "expected string", ""),
+        ("modality = 'ct'", "HRM-E105", "'ct'", "`ct` is not a modality such as `CT`", "upper"),
+        ("modality = ['CT', 'mr']", "HRM-E105", "'mr'", "`mr` is not a modality", "upper"),
+        ("modality = []", "HRM-E107", "[]", "at least 1 needed", ""),
+        ("modality = ['CT', 'CT']", "HRM-E108", "'CT'", "`CT` is listed twice", ""),
+        ("modalities = 'CT'", "HRM-E103", "modalities", "unknown key", "`modality`?"),
+        ("transfer_syntax = 'JPEG'", "HRM-E105", "'JPEG'", "UID of a transfer", "1.2.840"),
+        ("operation = 'c-store'", "HRM-E105", "'c-store'", "an operation", "`store`"),
+        ("operation = 'stroe'", "HRM-E105", "'stroe'", "an operation", "`store`"),
+        ("peer = 'CT 1'", "HRM-E105", "'CT 1'", "the name of a peer", ""),
+        ("called_aet = ''", "HRM-E107", "''", "0 characters", ""),
+    ],
+)
+def test_one_mistake_in_a_condition_gives_one_finding(tmp_path, condition, code, at, message, hint):
+    text = f"pipelines.a.backends = ['b', {{ name = 'c', when = {{ {condition} }} }}]"
+    loaded = load_text(tmp_path, text)
+    found = only(loaded, code)
+    assert [c for c in codes(loaded) if c[5] == "1"] == [code]
+    assert marked(text, found) == at
+    assert message in found.message
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "called_aet = 'RESEARCH*', calling_aet = ['CT?', 'MR1']",
+        "modality = ['CT', 'M*', '?']",
+        "sop_class = ['CTImageStorage', '*MR*Storage', '1.2.840.10008.5.1.4.1.1.2', '1.2.840*']",
+        "transfer_syntax = '1.2.840.10008.1.2.4.*'",
+        "operation = ['store', 'f*', '*']",
+        "peer = 'ct*'",
+        "",
+    ],
+)
+def test_conditions_that_are_taken(tmp_path, condition):
+    text = f"pipelines.a.backends = [{{ name = 'c', when = {{ {condition} }} }}]"
+    assert [c for c in codes(load_text(tmp_path, text)) if c[5] == "1"] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "at", "message"),
+    [
+        ("tls = { cert_file = 'a' }", "HRM-E121", "cert_file", "`cert_file` needs `key_file`"),
+        ("tls = { key_file = 'a' }", "HRM-E121", "key_file", "`key_file` needs `cert_file`"),
+        ("tls = { certfile = 'a' }", "HRM-E103", "certfile", "unknown key"),
+        ("tls = { cert_file = 'a', keyfile = 'b' }", "HRM-E103", "keyfile", "unknown key"),
+        ("tls = true", "HRM-E101", "true", "expected table"),
+        ("tls = {}\nuse_tls = false", "HRM-E122", "use_tls", "exclude each other"),
+        ("retrieve = 'mve'", "HRM-E104", "'mve'", "unknown value `mve`"),
+        ("receiver = 7", "HRM-E101", "7", "expected string or table, found integer"),
+        ("receiver = {}", "HRM-E102", "receiver", "missing required key `local_aet`"),
+        ("receiver = { aet = 'A' }", "HRM-E102", "receiver", "`local_aet`"),
+        (
+            "receiver = { local_aet = 'A', tls = { cert_file = 'a', key_file = 'b' } }",
+            "HRM-E121",
+            "tls",
+            "needs `ca_file`",
+        ),
+    ],
+)
+def test_one_mistake_in_the_options_of_a_backend(tmp_path, option, code, at, message):
+    text = PACS + option + "\n"
+    found = [f for f in load_text(tmp_path, text).findings if f.code == code]
+    assert [marked(text, f) for f in found] == [at]
+    assert message in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("tls", "code", "at"),
+    [
+        ("cert_file = 'a'", "HRM-E102", "tls"),
+        ("cert_file = 'a', key_file = 'b'", "HRM-E121", "tls"),
+        (
+            "cert_file = 'a', key_file = 'b', client_certificate = 'optional'",
+            "HRM-E121",
+            "client_certificate",
+        ),
+        (
+            "cert_file = 'a', key_file = 'b', client_certificate = 'maybe'",
+            "HRM-E104",
+            "'maybe'",
+        ),
+    ],
+)
+def test_one_mistake_in_the_tls_of_an_endpoint(tmp_path, tls, code, at):
+    text = SCP + f"tls = {{ {tls} }}\n"
+    found = [f for f in load_text(tmp_path, text).findings if f.code == code]
+    assert [marked(text, f) for f in found] == [at]
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,19 @@ def test_numbers_are_those_of_toml(kind, value, fits):
 
 @pytest.mark.parametrize(
     ("value", "fits"),
-    [([], True), (["a", "b"], True), (["a", "b", "a"], False), ([1, 1], True), ("aa", True)],
+    [
+        ([], True),
+        (["a", "b"], True),
+        (["a", "b", "a"], False),
+        ([1, 1], True),
+        ("aa", True),
+        (["a", {"name": "b"}], True),
+        (["a", {"name": "a"}], False),
+        ([{"name": "a", "x": 1}, {"name": "a", "x": 2}], False),
+        ([{}, {}, {"name": 1}, {"name": 1}], True),
+    ],
 )
-def test_texts_of_a_list_are_distinct(value, fits):
+def test_names_of_a_list_are_distinct(value, fits):
     schema = {"properties": {"a": {"uniqueItems": True}}}
     assert [v.keyword for v in violations(schema, {"a": value})] == (
         [] if fits else ["uniqueItems"]

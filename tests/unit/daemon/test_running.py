@@ -14,8 +14,9 @@ import trio
 from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Admin, Configuration, HttpListener, Network, Proxy
 from harmony.daemon.running import Daemon
-from harmony.interfaces import Listening, PathClaim, Probe
-from harmony.pipeline import Pipeline
+from harmony.errors import UpstreamError
+from harmony.interfaces import Listening, PathClaim, PortClaim, Probe
+from harmony.pipeline import Pipeline, Route
 from harmony.telemetry import log
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.metrics import Metrics
@@ -47,11 +48,12 @@ class World:
         self.backend = FakeBackend(self, probe)
         self.endpoint = FakeEndpoint(self)
         metrics = Metrics()
-        pipeline = Pipeline("demo", [self.backend])
+        pipeline = Pipeline("demo", [Route(self.backend)])
         self.daemon = Daemon(
             self.configuration,
             Assembly(
                 backends={"pacs": self.backend},
+                asked=frozenset({"pacs"}),
                 pipelines=(AssembledPipeline(pipeline=pipeline, endpoints=(self.endpoint,)),),
                 routers={"default": Router()},
             ),
@@ -125,6 +127,7 @@ class Usage:
 class FakeBackend:
     name = "pacs"
     hangs = False
+    failure: Exception | None = None
 
     def __init__(self, world, probe):
         self.world = world
@@ -135,6 +138,8 @@ class FakeBackend:
 
     @contextlib.asynccontextmanager
     async def lifespan(self):
+        if self.failure is not None:
+            raise self.failure
         self.world.events.append("backend up")
         try:
             if self.hangs:
@@ -158,18 +163,25 @@ class FakeBackend:
 
 
 class FakeEndpoint:
+    name = "web"
     crash: Exception | None = None
+    unbindable: OSError | None = None
 
     def __init__(self, world):
         self.world = world
 
     def claims(self):
-        return [PathClaim("default", "/")]
+        return [PathClaim("default", "/"), PortClaim("127.0.0.1", 11112)]
+
+    async def drain(self, grace_seconds):
+        self.world.events.append("endpoint drains")
 
     async def serve(self, exchange, *, task_status=trio.TASK_STATUS_IGNORED):
         self.world.events.append("mounted")
         try:
-            task_status.started(None)
+            if self.unbindable is not None:
+                raise self.unbindable
+            task_status.started(())
             if self.crash is not None:
                 raise self.crash
             await trio.sleep_forever()
@@ -189,6 +201,9 @@ async def test_it_starts_from_below_and_ends_from_above():
     world = World()
     ended = await world.run(terminate)
     assert (ended.code, ended.problem) == (0, None)
+    drained = world.events.index("endpoint drains")
+    assert world.events.index("http drains") < drained < world.events.index("unmounted")
+    del world.events[drained]
     assert world.events == [
         "admin bound",
         "backend up",
@@ -201,6 +216,34 @@ async def test_it_starts_from_below_and_ends_from_above():
         "backend down",
         "admin closed",
     ]
+
+
+async def test_an_endpoint_that_cannot_bind_ends_the_start_with_a_hint():
+    world = World()
+    world.endpoint.unbindable = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    ended = await world.run(terminate)
+    assert ended.code == 1
+    assert ended.problem == (
+        "cannot listen on 127.0.0.1:11112: address already in use; "
+        "change `port` in [endpoints.web.options], or stop what uses it"
+    )
+    assert world.events[:4] == ["admin bound", "backend up", "mounted", "unmounted"]
+    assert sorted(world.events[4:]) == ["admin closed", "backend down"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (UpstreamError("folder is used by another process"), "folder is used by another process"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "Permission denied"),
+    ],
+)
+async def test_a_backend_that_cannot_start_ends_the_start(failure, reason):
+    world = World()
+    world.backend.failure = failure
+    ended = await world.run(terminate)
+    assert (ended.code, ended.problem) == (1, f"backend pacs cannot start: {reason}")
+    assert world.events == ["admin bound", "admin closed"]
 
 
 async def test_ready_means_every_listener_with_its_real_port():
@@ -371,6 +414,13 @@ async def test_a_peer_that_does_not_answer_holds_up_neither_start_nor_end():
     world = World(probe=None)
     assert (await world.run(terminate)).code == 0
     assert world.lines("daemon.ready")
+
+
+async def test_a_backend_that_is_only_sent_to_is_not_asked_at_the_start():
+    world = World(probe=RuntimeError("asked"))
+    object.__setattr__(world.daemon._assembly, "asked", frozenset())
+    await world.run(terminate)
+    assert not world.lines("peer.probe_failed")
 
 
 async def test_a_fault_in_a_probe_costs_a_line_and_not_the_daemon():

@@ -14,7 +14,6 @@ from harmony.dicom.status import (
     kind,
     meaning,
     rejection,
-    status_text,
     store_http_status,
 )
 from harmony.envelope import Operation, Stored
@@ -154,21 +153,6 @@ def test_braces_in_a_title_are_only_characters():
 
 def test_what_was_done_before_the_failure_is_told():
     assert "after 3 instances" in failure(GET, 0xA702, peer="PACS", completed=3).detail
-
-
-@pytest.mark.parametrize(
-    ("operation", "status", "text"),
-    [
-        (STORE, 0x0000, "success"),
-        (FIND, 0x0000, "success"),
-        (GET, 0x0000, "success"),
-        (STORE, 0xA700, "out of resources"),
-        (STORE, 0x0110, "processing failure"),
-        (STORE, 0x7777, "a status that no table knows"),
-    ],
-)
-def test_a_status_has_short_words(operation, status, text):
-    assert status_text(status, operation) == text
 
 
 @pytest.mark.parametrize(("status", "text"), [(0x0000, "0x0000"), (0xA702, "0xA702")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import trio
 import trio.testing
@@ -9,13 +11,15 @@ import trio.testing
 from harmony.dimse.association import Association
 from harmony.dimse.contexts import FIND, GET
 from harmony.dimse.failures import NotAnswered
-from harmony.dimse.link import Fragment
+from harmony.dimse.link import Context, Fragment
 from harmony.envelope import (
     Completion,
+    Encoded,
     Instance,
     Key,
     Level,
     Match,
+    Originator,
     Progress,
     Query,
     Root,
@@ -24,7 +28,7 @@ from harmony.envelope import (
     SubOperations,
     WholeBytes,
 )
-from harmony.errors import HarmonyError, UpstreamError
+from harmony.errors import HarmonyError, RequestError, UpstreamError
 from harmony.upper_layer.commands import CommandField
 from tests.support.scripted_link import (
     ABORTED,
@@ -34,6 +38,7 @@ from tests.support.scripted_link import (
     EXPLICIT,
     Answer,
     CutShort,
+    Meanwhile,
     ScriptedLink,
     Silence,
     Step,
@@ -44,6 +49,7 @@ STUDY = Query(level=Level.STUDY, root=Root.STUDY, keys=(Key(0x0020000D, ("1.2.3"
 MOVE = Query(
     level=Level.STUDY, root=Root.STUDY, keys=(Key(0x0020000D, ("1.2.3",)),), destination="DEST"
 )
+IMPLICIT = "1.2.840.10008.1.2"
 ROW = b"\x20\x00\x0d\x00UI\x06\x001.2.3\0"
 
 
@@ -128,6 +134,40 @@ async def test_a_find_gives_its_rows_as_they_were_sent(taken: Taken) -> None:
     assert sent.context_id == CONTEXT_OF[FIND[Root.STUDY]]
     assert sent.command.affected_sop_class_uid == FIND[Root.STUDY]
     assert b"1.2.3" in (sent.data or b"")
+
+
+PRIVATE = b"\x09\x00\x10\x00LO\x04\x00ACME\x20\x00\x0d\x00UI\x06\x001.2.3\0"
+
+
+async def test_the_identifier_of_a_dimse_caller_is_sent_as_it_came(taken: Taken) -> None:
+    link = ScriptedLink([find_rsp(0)])
+    query = dataclasses.replace(STUDY, encoded=Encoded(data=PRIVATE, transfer_syntax=EXPLICIT))
+    await Association(link, target()).find(query, taken)
+    assert link.sent[0].data == PRIVATE
+
+
+async def test_it_is_written_anew_where_another_transfer_syntax_was_agreed_on(
+    taken: Taken,
+) -> None:
+    context = Context(1, FIND[Root.STUDY], IMPLICIT)
+    link = ScriptedLink([find_rsp(0)], contexts={1: context})
+    query = dataclasses.replace(STUDY, encoded=Encoded(data=PRIVATE, transfer_syntax=EXPLICIT))
+    await Association(link, target()).find(query, taken)
+    assert link.sent[0].data == (
+        b"\x09\x00\x10\x00\x04\0\0\0ACME\x20\x00\x0d\x00\x06\0\0\x001.2.3\0"
+    )
+
+
+async def test_one_that_cannot_be_written_anew_is_refused_and_nothing_is_sent(
+    taken: Taken,
+) -> None:
+    link = ScriptedLink([], contexts={1: Context(1, FIND[Root.STUDY], IMPLICIT)})
+    association = Association(link, target())
+    query = dataclasses.replace(STUDY, encoded=Encoded(data=b"\xff", transfer_syntax=EXPLICIT))
+    with pytest.raises(RequestError):
+        await association.find(query, taken)
+    assert link.sent == []
+    assert association.is_reusable
 
 
 async def test_a_limit_is_kept_by_cancel_and_drain(taken: Taken) -> None:
@@ -266,6 +306,42 @@ async def test_a_get_answers_each_instance_after_its_reader_has_it(taken: Taken)
     assert association.is_reusable
 
 
+async def test_what_is_counted_in_a_get_is_told_just_before_the_next_instance() -> None:
+    link = ScriptedLink(
+        [
+            get_rsp(0xFF00, remaining=3, completed=0),
+            store_rq("1.1"),
+            get_rsp(0xFF00, remaining=2, completed=1),
+            get_rsp(0xFF00),
+            store_rq("1.2"),
+            store_rq("1.3"),
+            get_rsp(0xFF00, remaining=0, completed=3),
+            get_rsp(0, completed=3),
+        ]
+    )
+    told: list[str | int | None] = []
+
+    async with trio.open_nursery() as nursery:
+        taken = Taken(nursery)
+
+        async def take(item: Match | Instance | Progress) -> None:
+            await taken(item)
+            if isinstance(item, Instance):
+                told.append(item.sop_instance_uid)
+            elif isinstance(item, Progress):
+                told.append(item.counters.remaining)
+
+        await Association(link, target()).get(STUDY, take)
+    assert told == [3, "1.1", 2, "1.2", "1.3"]
+
+
+async def test_what_is_counted_is_not_told_if_nothing_comes_after_it(taken: Taken) -> None:
+    link = ScriptedLink([get_rsp(0xFF00, remaining=2, completed=0), get_rsp(0xA702, failed=2)])
+    with pytest.raises(UpstreamError):
+        await Association(link, target()).get(STUDY, taken)
+    assert taken.progress == []
+
+
 BAD_GETS: dict[str, list[Step]] = {
     "counts more than came": [store_rq("1.1"), get_rsp(0, completed=2)],
     "counts fewer than came": [store_rq("1.1"), get_rsp(0, completed=0)],
@@ -356,6 +432,24 @@ async def test_a_move_tells_its_progress_and_its_counters(taken: Taken) -> None:
     assert link.sent[0].command.move_destination == "DEST"
 
 
+async def test_a_move_can_have_a_message_id_of_its_callers_choice(taken: Taken) -> None:
+    link = ScriptedLink([move_rsp(0, completed=1)] * 2)
+    association = Association(link, target())
+    await association.move(MOVE, taken, message_id=4711)
+    await association.move(MOVE, taken)
+    assert [sent.command.message_id for sent in link.sent] == [4711, 4712]
+
+
+async def test_a_move_can_wait_longer_than_the_target_says(
+    taken: Taken, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def wait(request: object) -> None:
+        await trio.sleep(1000)
+
+    link = ScriptedLink([Meanwhile(wait), move_rsp(0, completed=1)])
+    await Association(link, target(move_seconds=1)).move(MOVE, taken, seconds=2000)
+
+
 async def test_a_partial_move_names_what_is_missing(taken: Taken) -> None:
     uid_list = b"\x08\x00\x58\x00UI\x08\x001.2\\1.3\0"
     link = ScriptedLink([move_rsp(0xB000, uid_list, completed=1, failed=2)])
@@ -401,6 +495,25 @@ async def test_a_store_gives_the_status_of_the_peer(status: int) -> None:
     )
     assert link.sent[0].data == b"pixels"
     assert association.is_reusable
+
+
+@pytest.mark.parametrize(
+    ("originator", "told"),
+    [
+        (None, (None, None)),
+        (Originator("WORKSTATION", 7), ("WORKSTATION", 7)),
+        (Originator("W\xe4RK", 7), (None, None)),
+    ],
+    ids=["none", "known", "not ASCII"],
+)
+async def test_a_store_says_for_which_move_it_is(
+    originator: Originator | None, told: tuple[str | None, int | None]
+) -> None:
+    link = ScriptedLink([Answer(field=CommandField.C_STORE_RSP, status=0)])
+    sent = dataclasses.replace(instance(), originator=originator)
+    await Association(link, target()).store(sent)
+    command = link.sent[0].command
+    assert (command.move_originator_ae_title, command.move_originator_message_id) == told
 
 
 async def test_a_store_answer_about_another_instance_is_no_success() -> None:

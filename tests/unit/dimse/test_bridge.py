@@ -35,19 +35,37 @@ async def test_items_come_in_the_order_the_thread_put_them() -> None:
 async def test_the_thread_waits_while_too_much_lies_unread() -> None:
     inbox: Inbox[int] = Inbox(10)
     put: list[int] = []
+    over_the_limit = threading.Event()
 
     def writer() -> None:
         for i in range(5):
             inbox.put(i, 10)
             put.append(i)
+            if i == 1:
+                over_the_limit.set()
 
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_thread, writer)
-            await inbox.wait()
-            await trio.sleep(0.1)
-            assert len(put) == 2, "one within the limit, one over it"
-            assert [await inbox.get() for _ in range(5)] == [0, 1, 2, 3, 4]
+            try:
+                await trio.to_thread.run_sync(over_the_limit.wait, abandon_on_cancel=True)
+                await trio.sleep(0.1)
+                assert len(put) == 2, "one within the limit, one over it"
+                assert [await inbox.get() for _ in range(5)] == [0, 1, 2, 3, 4]
+            finally:
+                inbox.close()  # else a failure would wait for the thread for ever
+
+
+async def test_a_thread_that_tells_its_end_waits_for_no_reader() -> None:
+    inbox: Inbox[str] = Inbox(1)
+
+    def writer() -> None:
+        inbox.put("data", 5)
+        inbox.put("the end")
+
+    with trio.fail_after(10):
+        await trio.to_thread.run_sync(writer, abandon_on_cancel=True)
+        assert [await inbox.get(), await inbox.get()] == ["data", "the end"]
 
 
 async def test_closing_frees_the_thread_and_the_reader() -> None:
@@ -62,8 +80,10 @@ async def test_closing_frees_the_thread_and_the_reader() -> None:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_thread, writer)
-            await trio.to_thread.run_sync(started.wait)
-            inbox.close()
+            try:
+                await trio.to_thread.run_sync(started.wait, abandon_on_cancel=True)
+            finally:
+                inbox.close()
         with pytest.raises(trio.ClosedResourceError):
             await inbox.get()
 

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from harmony.dimse.failures import Refused
-from harmony.dimse.outcomes import find_outcome, get_outcome, larger, move_outcome
+from harmony.dimse.outcomes import (
+    find_outcome,
+    get_outcome,
+    larger,
+    move_outcome,
+    outstanding,
+    sent,
+    still_to_come,
+)
 from harmony.envelope import Completion, Outcome, SubOperations
 from harmony.errors import UpstreamError
 from harmony.upper_layer.commands import Command, CommandField
@@ -133,3 +141,62 @@ def test_a_find_that_does_not_end_in_success_fails(status: int) -> None:
 
 def test_a_find_that_ends_with_a_warning_is_not_the_whole() -> None:
     assert find_outcome(answer(0xB000), target()).completion is Completion.LIMITED
+
+
+@pytest.mark.parametrize(
+    ("final", "pending", "expected"),
+    [
+        (counted(completed=3, failed=0, warning=0), None, 3),
+        (counted(completed=2, failed=1, warning=1), counted(completed=1, remaining=3), 3),
+        (counted(completed=0), counted(remaining=4), 0),
+        (counted(), counted(completed=1, remaining=2), 3),
+        (counted(failed=1), counted(completed=1, remaining=2), 2),
+        (counted(), counted(completed=1, remaining=1, failed=1), 2),
+        (None, counted(completed=1, remaining=2), 3),
+        (counted(), None, None),
+        (counted(), counted(), None),
+        (None, None, None),
+    ],
+)
+def test_what_a_move_has_sent_is_what_the_peer_counts(
+    final: SubOperations | None, pending: SubOperations | None, expected: int | None
+) -> None:
+    assert sent(final, pending) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "arrived", "expected"),
+    [
+        (3, 3, 0),
+        (3, 1, 2),
+        (3, 4, -1),
+        (0, 0, 0),
+        (65535, 65535, 0),
+        (0, 65536, 0),  # the counters have wrapped
+        (17, 65553, 0),
+        (18, 65553, 1),
+    ],
+)
+def test_what_is_outstanding_is_counted_as_far_as_16_bits_go(
+    told: int, arrived: int, expected: int
+) -> None:
+    assert outstanding(told, arrived) == expected
+
+
+@pytest.mark.parametrize(
+    ("pending", "given", "remaining"),
+    [
+        (counted(remaining=3, completed=0), 0, 3),
+        (counted(remaining=1, completed=2), 0, 3),  # counted before it was given
+        (counted(remaining=2, completed=1), 2, 1),  # given before it was counted
+        (counted(remaining=1, completed=1, failed=2), 1, 1),
+        (counted(remaining=0, completed=1), 5, 0),
+        (counted(completed=2), 1, None),
+        (counted(), 1, None),
+    ],
+)
+def test_what_is_still_to_come_of_a_move_goes_by_what_was_given(
+    pending: SubOperations, given: int, remaining: int | None
+) -> None:
+    told = still_to_come(pending, given)
+    assert (told.remaining, told.completed) == (remaining, given)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
 import trio.lowlevel
 import trio.testing
 
+from harmony.dimse.association import Association
 from harmony.dimse.contexts import for_queries
-from harmony.dimse.link import Link, Proposal
+from harmony.dimse.link import Context, Link, Proposal
 from harmony.dimse.pool import AssociationPool, PoolLimits, Usage
 from harmony.dimse.target import Target
 from harmony.errors import Unavailable, UpstreamError
 from harmony.upper_layer.commands import CommandField
-from tests.support.scripted_link import Answer, ScriptedLink, target
+from tests.support.scripted_link import CLOSED, CONTEXTS, Answer, ScriptedLink, Step, target
 
 ECHO = Answer(field=CommandField.C_ECHO_RSP, status=0)
 
@@ -23,11 +24,12 @@ ECHO = Answer(field=CommandField.C_ECHO_RSP, status=0)
 class FakeLink(ScriptedLink):
     """Answers echoes, and can be disturbed."""
 
-    def __init__(self, release_seconds: float) -> None:
-        super().__init__([ECHO] * 10)
+    def __init__(
+        self, script: Sequence[Step], contexts: Mapping[int, Context], release_seconds: float
+    ) -> None:
+        super().__init__(script, contexts)
         self._release_seconds = release_seconds
         self.disturbed = trio.Event()
-        self.ended = trio.Event()
 
     async def wait_disturbed(self) -> None:
         await self.disturbed.wait()
@@ -35,11 +37,6 @@ class FakeLink(ScriptedLink):
     async def release(self) -> None:
         await trio.sleep(self._release_seconds)
         await super().release()
-        self.ended.set()
-
-    def hang_up(self) -> None:
-        super().hang_up()
-        self.ended.set()
 
 
 class FakeEngine:
@@ -47,6 +44,8 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.links: list[FakeLink] = []
+        self.script: list[Step] = [ECHO] * 10
+        self.contexts: Mapping[int, Context] = CONTEXTS
         self.release_seconds = 0.0
         self.most_open = 0
         self._open = 0
@@ -63,7 +62,7 @@ class FakeEngine:
         await trio.lowlevel.checkpoint()
         if self.failure is not None:
             raise self.failure
-        link = FakeLink(self.release_seconds)
+        link = FakeLink(self.script, self.contexts, self.release_seconds)
         self.links.append(link)
         self._open += 1
         self.most_open = max(self.most_open, self._open)
@@ -138,6 +137,57 @@ async def test_no_more_than_the_limit_are_held(engine: FakeEngine) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert pool.usage.idle == 1
         assert sum(link.released for link in engine.links) == len(engine.links) - 1
+
+
+async def test_the_one_used_last_is_held_rather_than_the_oldest(engine: FakeEngine) -> None:
+    pool = pool_of(engine, keep_associations=1)
+    async with pool.run():
+        await echo(pool, "q")
+        await echo(pool, "g")
+        await trio.testing.wait_all_tasks_blocked()
+        assert [link.released for link in engine.links] == [True, False]
+        await echo(pool, "g")
+        assert len(engine.links) == 2
+
+
+async def test_a_held_one_is_lent_only_if_it_fits(engine: FakeEngine) -> None:
+    pool = pool_of(engine)
+    async with pool.run():
+        await echo(pool)
+        async with pool.borrow("q", for_queries, fits=lambda association: False):
+            assert len(engine.links) == 2
+        async with pool.borrow("q", for_queries, fits=lambda association: association.was_used):
+            assert len(engine.links) == 2
+
+
+async def test_one_on_which_the_peer_accepts_nothing_is_not_held(engine: FakeEngine) -> None:
+    engine.contexts = {}
+    pool = pool_of(engine)
+    async with pool.run():
+        async with pool.borrow("q", for_queries):
+            pass
+        assert pool.usage.idle == 0
+
+
+async def test_asking_on_a_held_one_that_is_dead_asks_once_more_on_a_fresh_one(
+    engine: FakeEngine,
+) -> None:
+    pool = pool_of(engine)
+    async with pool.run():
+        engine.script = [ECHO, CLOSED]
+        await pool.ask("q", for_queries, Association.echo)
+        engine.script = [ECHO]
+        await pool.ask("q", for_queries, Association.echo)
+        assert len(engine.links) == 2
+
+
+async def test_asking_does_not_repeat_what_failed_on_a_fresh_one(engine: FakeEngine) -> None:
+    pool = pool_of(engine)
+    engine.script = [CLOSED]
+    async with pool.run():
+        with pytest.raises(UpstreamError):
+            await pool.ask("q", for_queries, Association.echo)
+        assert len(engine.links) == 1
 
 
 async def test_after_a_failure_in_the_block_the_association_is_not_held(

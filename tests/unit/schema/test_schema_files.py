@@ -15,9 +15,7 @@ def test_the_services_of_this_version():
     schemas = builtin_schemas()
     assert schemas.services("endpoints") == ["dicom", "http"]
     assert schemas.services("middleware") == []
-    assert schemas.services("backends") == ["dicom"]
-    assert schemas.is_planned("endpoints", "dicom")
-    assert not schemas.is_planned("backends", "dicom")
+    assert schemas.services("backends") == ["archive", "dicom"]
 
 
 @pytest.mark.parametrize(

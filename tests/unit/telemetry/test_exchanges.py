@@ -93,6 +93,7 @@ def test_a_failure_that_is_not_the_caller_s_is_a_warning(reporter, lines, outcom
         ({"outcome": "refused", "http_status": 400}, None),
         ({"outcome": "cancelled", "http_status": None}, None),
         ({"outcome": "failed", "code": "connection-failed", "backend": None}, None),
+        ({"backend": "pacs + archive"}, None),  # of one of them it says nothing
     ],
 )
 def test_what_an_exchange_says_of_the_peer(reporter, lines, changes, event):
@@ -105,3 +106,9 @@ def test_a_peer_is_told_of_when_it_changes(reporter, lines):
     for ok in (True, True, False, False, True):
         reporter.probed("pacs", Probe(ok, "C-ECHO", 0.001))
     assert [event for _, event, _ in lines.told] == ["peer.up", "peer.down", "peer.up"]
+
+
+def test_a_dimse_caller_s_status_is_told_in_place_of_an_http_one(reporter, lines):
+    reporter.finished(summary(http_status=None, answered=0xA700, caller="ct1", bytes_in=7))
+    ((_, keys),) = lines.of("exchange.finished")
+    assert (keys["status"], keys["caller"], keys["bytes"]) == ("0xA700", "ct1", 7)

@@ -55,13 +55,13 @@ def samples(metrics, name):
 def test_an_exchange_is_counted_by_pipeline_operation_and_outcome():
     metrics = Metrics()
     metrics.finished(summary(bytes_out=10))
-    metrics.finished(summary(bytes_out=5))
+    metrics.finished(summary(bytes_out=5, bytes_in=7))
     metrics.finished(summary(outcome="failed"))
     assert samples(metrics, "harmony_exchanges_total") == {
         ("find", "ok", "demo"): 2,
         ("find", "failed", "demo"): 1,
     }
-    assert samples(metrics, "harmony_bytes_total") == {("out",): 15}
+    assert samples(metrics, "harmony_bytes_total") == {("out",): 15, ("in",): 7}
     assert samples(metrics, "harmony_exchange_seconds_count") == {("find", "demo"): 3}
 
 

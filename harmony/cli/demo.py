@@ -1,0 +1,97 @@
+"""``harmony demo``: a sample PACS and an HTTP API in front of it, with nothing to set up."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import harmony
+from harmony.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from harmony.demo.configuration import Ports
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+CONFIGURATION_FILE: Final = "config.toml"
+
+
+def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "demo", help="run a sample PACS with an HTTP API in front of it", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="DIR",
+        help="write the configuration and the archive to a new folder, and run nothing",
+    )
+    parser.add_argument("--log-level", choices=LOG_LEVELS, help="least severe lines to write")
+    parser.set_defaults(verb=run, log_format=None, verbose=0, quiet=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the demo to ``arguments.write``, or serve it until a signal ends it."""
+    from harmony.demo.filling import NotFilled  # and with it pydicom and the rest
+    from harmony.demo.folders import FolderExists
+
+    try:
+        return _serve(arguments) if arguments.write is None else _write(arguments.write)
+    except FolderExists as exc:
+        print(f"harmony demo: {exc}", file=sys.stderr)
+        return Exit.USAGE
+    except BrokenPipeError:
+        raise  # nobody reads what is printed; no problem of the demo's
+    except (NotFilled, OSError) as exc:
+        print(f"harmony demo: {exc}", file=sys.stderr)
+        return Exit.FINDINGS
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from harmony.cli.serve import serve_file
+    from harmony.demo.configuration import choose_ports
+    from harmony.demo.folders import passing_folder
+    from harmony.demo.hints import try_lines
+
+    with passing_folder() as folder:
+        ports = choose_ports()
+        _fill(folder, ports)
+        first = f"harmony {harmony.__version__} demo; Ctrl+C ends it and removes its files"
+        lines = [first, *try_lines(ports, folder)]
+        return serve_file(folder / CONFIGURATION_FILE, arguments, lambda *_: lines)
+
+
+def _write(path: Path) -> int:
+    from harmony.demo.configuration import choose_ports
+    from harmony.demo.folders import lasting_folder
+    from harmony.demo.hints import try_lines
+
+    path = path.absolute()
+    ports = choose_ports()
+    with lasting_folder(path) as folder:
+        _fill(folder, ports)
+    file = str(path / CONFIGURATION_FILE)
+    print(f"wrote {path}; check and run it with")
+    print(f"  {shlex.join((*_command(sys.argv[0]), 'validate', file))}")
+    print(f"  {shlex.join((*_command(sys.argv[0]), 'serve', file))}")
+    print("and then try, from another shell:")
+    print("\n".join(try_lines(ports, path)))
+    return Exit.OK
+
+
+def _fill(folder: Path, ports: Ports) -> None:
+    from harmony.demo.configuration import configuration_text
+    from harmony.demo.filling import fill
+
+    fill(folder)
+    text = configuration_text(ports)
+    (folder / CONFIGURATION_FILE).write_text(text, encoding="utf-8")
+
+
+def _command(program: str) -> Sequence[str]:
+    """How this program was called, so that the same one is called again."""
+    return (program,) if Path(program).name == "harmony" else (sys.executable, "-m", "harmony")
