@@ -70,7 +70,8 @@ async def send_to(
     Raises:
         HarmonyError, StreamBroken: source or destination failed.
     """
-    request = dataclasses.replace(store, body=source)
+    # Whoever asked may wait until its destination is left, as movescu does.
+    request = dataclasses.replace(store, body=source, more_may_follow=False)
     try:
         async with destination.exchange(request) as response:
             async for item in response.items:

@@ -74,9 +74,11 @@ class Shelf:
     def __init__(self, statuses=()):
         self.has = {}
         self.originators = []
+        self.more_may_follow = None
         self._statuses = list(statuses)
 
     async def produce(self, asked, send):
+        self.more_may_follow = asked.more_may_follow
         async for each in asked.body:
             self.originators.append(each.originator)
             status = self._statuses.pop(0) if self._statuses else OK
@@ -380,3 +382,9 @@ async def test_what_a_caller_cannot_take_does_not_hold_up_the_source(nursery):
         told, traffic = await over(Items(receive), told=Refuses())
     assert told.tally.failed == 3
     assert traffic.bytes == 0
+
+
+async def test_a_move_leaves_its_destination_when_it_is_over():
+    shelf = Shelf()
+    await to(shelf, Items.of(instance("1.1"), outcome=Outcome()))
+    assert shelf.more_may_follow is False
