@@ -106,7 +106,7 @@ class Arrival:
         self._size += more
 
     def finish(self) -> Entry:
-        """Make the file durable under its name in the archive.
+        """Make the file durable, and give it its name in the archive.
 
         Raises:
             Refused: it is not what it is said to be, or there is no room.

@@ -134,10 +134,12 @@ class Folder:
         Raises:
             Refused: there is no room for any of them, or this archive takes nothing any more.
             CommitFailed: the index failed. The files stay for the recovery to judge.
+            SyncFailed: nobody knows whether their names are durable. They stay as well.
         """
         if self.broken is not None:  # since they began to arrive
             self.discard(entries)
             raise self._closed(self.broken)
+        self.objects.sync_names(entry.file for entry in entries)
         try:
             decisions = self.index.add(entries, on_conflict, self.objects.is_whole)
         except sqlite3.Error as exc:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,16 +87,18 @@ class Objects:
             raise SyncFailed from exc
 
     def publish(self, file: str) -> None:
-        """Give a durable file its name in ``objects``, durably.
+        """Give a durable file its name in ``objects``; `sync_names` makes the name durable, too."""
+        self._disk.link(self.incoming(file), self.path(file))
+
+    def sync_names(self, files: Iterable[str]) -> None:
+        """Make names in ``objects`` durable. Files of one folder share a sync.
 
         Raises:
-            OSError: it has no name there.
-            SyncFailed: nobody knows whether it will keep it.
+            SyncFailed: nobody knows whether it will keep them.
         """
-        path = self.path(file)
-        self._disk.link(self.incoming(file), path)
         try:
-            self._disk.sync_folder(path.parent)
+            for folder in sorted({self.path(file).parent for file in files}):
+                self._disk.sync_folder(folder)
         except OSError as exc:
             raise SyncFailed from exc
 

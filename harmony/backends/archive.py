@@ -310,7 +310,11 @@ class ArchiveBackend:
         assert folder is not None, "a commit after the archive was closed"
         try:
             return await self._blocking(lambda: folder.commit(entries, self._options.on_conflict))
-        except CommitFailed as exc:  # before the next ones have their turn
+        # In both cases before the next ones have their turn.
+        except SyncFailed as exc:
+            self._break(folder, "what was written may not be durable", exc)
+            raise
+        except CommitFailed as exc:
             self._break(folder, "the index failed to commit", exc)
             raise
 

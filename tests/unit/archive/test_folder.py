@@ -9,6 +9,7 @@ import pytest
 from harmony.archive.arrivals import COERCED, DUPLICATE, OUT_OF_RESOURCES, SUCCESS, Refused
 from harmony.archive.folder import INDEX, STATUSES, CommitFailed, Folder
 from harmony.archive.index import Index, Unusable, Verdict
+from harmony.archive.objects import SyncFailed
 from harmony.dicom.status import StatusKind, kind
 from tests.support.archive import Crash, TroubledDisk, arrive, data_set, files_below, store
 
@@ -60,6 +61,21 @@ def test_the_index_learns_of_an_object_only_when_its_file_is_durable(tmp_path, m
         ("unlink", "incoming"),
     ]
     folder.close()
+
+
+def test_names_that_may_not_be_durable_are_not_committed(tmp_path):
+    disk = TroubledDisk()
+    folder = Folder.open(tmp_path, disk)
+    disk.reset()
+    disk.failing, disk.failure = ("sync_folder",), lambda: OSError(5, "input/output error")
+    with pytest.raises(SyncFailed):
+        store(folder)
+    disk.failing = ()
+    folder.close()
+    again = Folder.open(tmp_path, disk)
+    assert again.recovery.unfinished == 1
+    assert not again.objects.any_file()
+    again.close()
 
 
 @pytest.mark.parametrize("at", range(MOST_STEPS))

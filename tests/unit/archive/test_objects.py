@@ -70,6 +70,12 @@ def test_a_sync_that_failed_is_told_apart(objects, disk, step):
         with pytest.raises(SyncFailed):
             objects.sync(stream)
             objects.publish(file)
+            objects.sync_names([file])
+
+
+def test_names_in_one_folder_share_a_sync(objects, disk):
+    objects.sync_names(["ab" + "0" * 30, "cd" + "0" * 30, "ab" + "1" * 30])
+    assert disk.steps == [("sync_folder", "objects")] * 2
 
 
 def test_strange_files_are_nobodys(objects, tmp_path):
