@@ -40,7 +40,7 @@ log = get_logger(__name__)
 TOO_MANY = Rejection(2, 3, 2, "too-many-associations")  # local limit exceeded, PS3.8 table 9-21
 DRAINING = Rejection(2, 3, 1, "draining")  # temporary congestion
 
-_BACKLOG = 128
+_BACKLOG = 1024  # a burst that does not fit would wait a second for its next SYN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
