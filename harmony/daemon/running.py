@@ -17,6 +17,7 @@ from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Configuration, HttpListener
 from harmony.daemon.dump import dump
 from harmony.daemon.stopping import SIGNALS, Action, Stopper, arm_hard_stop
+from harmony.dimse.tls import TlsSetupError
 from harmony.errors import HarmonyError
 from harmony.interfaces import Backend, Endpoint, Gauged, Listening, PortClaim, Probe
 from harmony.telemetry.exchanges import Reporter
@@ -163,9 +164,15 @@ class Daemon:
         """Enter a backend's lifespan; if it cannot be, the daemon cannot start."""
         try:
             await lifespans.enter_async_context(backend.lifespan())
-        except (OSError, HarmonyError) as exc:
-            reason = exc.detail if isinstance(exc, HarmonyError) else (exc.strerror or str(exc))
-            await self._give_up(f"backend {backend.name} cannot start: {reason}", backend.name)
+        except HarmonyError as exc:
+            reason = exc.detail
+        except TlsSetupError as exc:  # of a receiver of its own
+            reason = str(exc)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+        else:
+            return
+        await self._give_up(f"backend {backend.name} cannot start: {reason}", backend.name)
 
     async def _give_up(self, problem: str, name: str) -> NoReturn:
         self._problem = problem

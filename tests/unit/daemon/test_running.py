@@ -14,6 +14,7 @@ import trio
 from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Admin, Configuration, HttpListener, Network, Proxy
 from harmony.daemon.running import Daemon
+from harmony.dimse.tls import TlsSetupError
 from harmony.errors import UpstreamError
 from harmony.interfaces import Listening, PathClaim, PortClaim, Probe
 from harmony.pipeline import Pipeline, Route
@@ -236,6 +237,7 @@ async def test_an_endpoint_that_cannot_bind_ends_the_start_with_a_hint():
     [
         (UpstreamError("folder is used by another process"), "folder is used by another process"),
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "Permission denied"),
+        (TlsSetupError("cert_file", "cannot be read"), "`cert_file`: cannot be read"),
     ],
 )
 async def test_a_backend_that_cannot_start_ends_the_start(failure, reason):
