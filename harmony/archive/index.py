@@ -169,7 +169,7 @@ class Index:
     def filed(self, fan_out: str) -> list[Filed]:
         """Instances whose files' names begin so."""
         rows = self._writer.execute(
-            f"SELECT {_FILED} FROM instance WHERE file GLOB ? ORDER BY file",  # noqa: S608
+            f"SELECT {_FILED} FROM instance WHERE file GLOB ? ORDER BY file",
             (f"{fan_out}*",),
         )
         return [as_filed(row) for row in rows]
@@ -205,7 +205,7 @@ class Index:
         self, entry: Entry, on_conflict: OnConflict, is_whole: Callable[[str, int], bool]
     ) -> Decision:
         found = self._writer.execute(
-            f"SELECT {_FILED} FROM instance WHERE SOPInstanceUID = ?",  # noqa: S608
+            f"SELECT {_FILED} FROM instance WHERE SOPInstanceUID = ?",
             (entry.sop_instance_uid,),
         ).fetchone()
         if found is None:
@@ -281,7 +281,7 @@ class Index:
             if found is None:  # what is above it is not empty either
                 return
             gone = db.execute(
-                f"DELETE FROM {table} WHERE id = ? AND NOT EXISTS "  # noqa: S608
+                f"DELETE FROM {table} WHERE id = ? AND NOT EXISTS "
                 f"(SELECT 1 FROM {child} WHERE {child}.{table} = {table}.id) "
                 f"RETURNING {PARENTS.get(above, 'id')}",
                 found,

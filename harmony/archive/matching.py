@@ -64,7 +64,7 @@ def _uids(column: str, uids: Sequence[str]) -> Condition:
     """PS3.4 C.2.2.2.2. One parameter for all, as there is a limit to their number."""
     if len(uids) == 1:
         return Condition(f"{column} = ?", (uids[0],))
-    listed = f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608
+    listed = f"{column} IN (SELECT value FROM json_each(?))"
     return Condition(listed, (json.dumps(uids),))
 
 

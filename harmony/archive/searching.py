@@ -44,7 +44,7 @@ class _Computed:
 
 def _gathered(column: str, rows: str) -> str:
     return (
-        f"(SELECT group_concat(value, '\\') FROM (SELECT DISTINCT {column} AS value "  # noqa: S608
+        f"(SELECT group_concat(value, '\\') FROM (SELECT DISTINCT {column} AS value "
         f"FROM {rows} AND {column} <> '' ORDER BY 1))"
     )
 
@@ -61,7 +61,7 @@ _COMPUTED: Final = {
     MODALITIES_IN_STUDY: _Computed(Level.STUDY, _gathered("s.Modality", _SERIES_OF_STUDY)),
     SOP_CLASSES_IN_STUDY: _Computed(Level.STUDY, _gathered("i.SOPClassUID", _INSTANCES_OF_STUDY)),
     **{
-        tag: _Computed(level, f"(SELECT count(*) FROM {rows})")  # noqa: S608
+        tag: _Computed(level, f"(SELECT count(*) FROM {rows})")
         for tag, level, rows in (
             (0x00201200, Level.PATIENT, _STUDIES_OF_PATIENT),
             (0x00201202, Level.PATIENT, _SERIES_OF_PATIENT),
@@ -253,7 +253,7 @@ def _met_by_any(key: Key) -> Condition | None:
     met = condition(ATTRIBUTES[tag], key.values, table)
     if met is None:
         return None
-    return Condition(f"EXISTS (SELECT 1 FROM {rows} AND {met.sql})", met.values)  # noqa: S608
+    return Condition(f"EXISTS (SELECT 1 FROM {rows} AND {met.sql})", met.values)
 
 
 def _present(met: Condition | None) -> list[Condition]:

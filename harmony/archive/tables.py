@@ -48,7 +48,7 @@ def columns_of(level: Level, values: Mapping[int, str]) -> dict[str, object]:
 def insert_sql(table: str, values: Mapping[str, object]) -> str:
     """A statement with a mark for each of these columns."""
     marks = ", ".join("?" * len(values))
-    return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608
+    return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
 
 
 def create_tables(db: sqlite3.Connection) -> None:

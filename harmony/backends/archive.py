@@ -215,7 +215,7 @@ class ArchiveBackend:
         marks = ", ".join("?" * len(ids))
         rows = await self._rows(
             folder,
-            f"SELECT id, {filed_columns()} FROM instance WHERE id IN ({marks})",  # noqa: S608
+            f"SELECT id, {filed_columns()} FROM instance WHERE id IN ({marks})",
             tuple(ids),
         )
         places = {row[0]: as_filed(row[1:]) for row in rows}

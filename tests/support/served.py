@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -277,6 +277,11 @@ class FakeProvider:
         except trio.Cancelled:
             self.cancelled.append(call)
             raise
+
+
+def status_of(sent: Sequence[Sent]) -> int | None:
+    """The status of the last response."""
+    return sent[-1].command.status
 
 
 @contextlib.asynccontextmanager
