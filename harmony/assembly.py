@@ -12,9 +12,7 @@ from pathlib import Path
 from harmony import catalog
 from harmony.config import model
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.listener import AcceptLink
-from harmony.dimse.pool import OpenLink
-from harmony.dimse.receiving import receivers
+from harmony.dimse.engines import Engines
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation
 from harmony.holding import Holding
@@ -54,14 +52,6 @@ class Assembly:
     routers: Mapping[str, Router]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engines:
-    """What associations run on, in both directions."""
-
-    open_link: OpenLink
-    accept_link: AcceptLink
-
-
 def assemble(
     configuration: model.Configuration,
     *,
@@ -74,7 +64,7 @@ def assemble(
     Args:
         configuration: valid.
         observer: hears of every exchange.
-        engines: what associations run on.
+        engines: what associations run on, by the names in the configuration.
         state_dir: for what must lie on a disk; None for the system's temporary folder.
 
     Raises:
@@ -149,7 +139,7 @@ class _Builder:
             destinations=self._destinations(service),
             arrivals=self._arrivals,
             state_dir=self._state_dir,
-            accept_link=self._engines.accept_link,
+            engines=self._engines,
         )
         return catalog.ENDPOINTS[service.service].build(service.name, service.options, place)
 
@@ -169,8 +159,7 @@ class _Builder:
         if name not in self.backends:
             service = self._configuration.backends[name]
             place = catalog.BackendPlace(
-                open_link=self._engines.open_link,
-                serve_receiver=receivers(self._engines.accept_link, self._folder),
+                engines=self._engines,
                 folder=self._folder,
                 arrivals=self._arrivals,
             )

@@ -17,9 +17,8 @@ import msgspec
 from harmony.backends import archive, dicom
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.listener import AcceptLink
-from harmony.dimse.pool import OpenLink
-from harmony.dimse.receiver import ServeReceiver
+from harmony.dimse.engines import Engines
+from harmony.dimse.receiving import receivers
 from harmony.endpoints import dicom as dicom_endpoint
 from harmony.endpoints import http
 from harmony.endpoints.retrieving import Destination
@@ -46,7 +45,7 @@ class EndpointPlace:
         destinations: backends that its C-MOVE may send to, by name.
         arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
         state_dir: for what must lie on a disk; None for the system's temporary folder.
-        accept_link: the engine that callers' associations run on.
+        engines: what callers' associations may run on.
     """
 
     pipeline: str
@@ -59,7 +58,7 @@ class EndpointPlace:
     destinations: Mapping[str, Destination]
     arrivals: Mapping[str, Arrivals]
     state_dir: Path | None
-    accept_link: AcceptLink
+    engines: Engines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +66,12 @@ class BackendPlace:
     """What a backend is given besides its options.
 
     Attributes:
-        open_link: the engine that associations run on.
-        serve_receiver: runs a receiver of a backend's own.
+        engines: what associations may run on.
         folder: that relative paths start from.
         arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
     """
 
-    open_link: OpenLink
-    serve_receiver: ServeReceiver
+    engines: Engines
     folder: Path
     arrivals: Mapping[str, Arrivals]
 
@@ -129,7 +126,7 @@ def _dicom_endpoint(name: str, options: dicom_endpoint.Options, place: EndpointP
         arrivals=place.arrivals[name],
         holding=Holding(place.state_dir, options.memory_object_bytes),
         observer=place.observer,
-        accept_link=place.accept_link,
+        accept_link=place.engines.accept_link(options.engine),
     )
 
 
@@ -138,10 +135,10 @@ def _dicom_backend(name: str, options: dicom.Options, place: BackendPlace) -> Ba
     return dicom.DicomBackend(
         name,
         options,
-        place.open_link,
+        place.engines.open_link(options.engine),
         folder=place.folder,
         arrivals=place.arrivals[named] if named is not None else None,
-        serve_receiver=place.serve_receiver,
+        serve_receiver=receivers(place.engines.accept_link(options.engine), place.folder),
     )
 
 

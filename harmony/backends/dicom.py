@@ -23,6 +23,7 @@ from harmony.dicom.status import StatusKind, kind
 from harmony.dimse import contexts
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
+from harmony.dimse.engines import DEFAULT_ENGINE, Engine
 from harmony.dimse.failures import NotAnswered
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
 from harmony.dimse.receiver import Receiver, ServeReceiver
@@ -59,6 +60,7 @@ class Options:
     host: str
     port: int
     local_aet: str
+    engine: Engine = DEFAULT_ENGINE
     use_tls: bool = False
     tls: ClientTls | None = None
     retrieve: How = "auto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +14,14 @@ import trio
 import harmony
 from harmony import config
 from harmony.admin.pages import BoundListener, Readiness
-from harmony.assembly import Engines, assemble
+from harmony.assembly import assemble
 from harmony.cli.exits import Exit
 from harmony.config.findings import Severity
 from harmony.config.model import Configuration, Log
 from harmony.config.report import render_text
 from harmony.config.wording import quoted
 from harmony.daemon.running import Daemon
-from harmony.dimse.pynetdicom_acceptor import accept_link
-from harmony.dimse.pynetdicom_engine import open_link
+from harmony.dimse.engines import Engines
 from harmony.telemetry import log
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.metrics import Metrics
@@ -73,11 +71,7 @@ def _serve(configuration: Configuration, files: int, lines: StartLines) -> int:
     def announce(readiness: Readiness) -> None:
         print("\n".join(lines(configuration, files, readiness)), flush=True)
 
-    threads = trio.CapacityLimiter(MAX_LINK_THREADS)
-    engines = Engines(
-        open_link=functools.partial(open_link, limiter=threads),
-        accept_link=functools.partial(accept_link, limiter=threads),
-    )
+    engines = Engines(threads=trio.CapacityLimiter(MAX_LINK_THREADS))
 
     async def main() -> int:
         try:

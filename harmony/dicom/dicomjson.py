@@ -1,49 +1,66 @@
-"""C-FIND answers as DICOM JSON. PS3.18 annex F.
+"""Encoded data sets as DICOM JSON: C-FIND answers, and metadata of instances. PS3.18 annex F.
 
-What comes out is UTF-8 and valid JSON whatever the values hold: a number that is none, or that
-a double would change, stays text. Only a data set whose structure is damaged, or which is
-beyond a limit, cannot be shown, and that is a failure of the peer.
+What comes out is UTF-8 and valid JSON whatever the values hold. Only a data set whose structure
+is damaged, or which is beyond a limit, cannot be shown.
+
+No pydicom data set is made on the way, and none is needed for what is unusual: the tests hold
+both to the same answer, in all VRs, character sets and transfer syntaxes, and in every file
+that comes with pydicom.
 """
 
 from __future__ import annotations
 
-import array
-import base64
-import math
-import re
+import functools
 import struct
-from decimal import Decimal
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
+from pydicom.datadict import private_dictionary_VR
 
 from harmony.dicom.charsets import UNDECLARED, Decoder, decoder_for
-from harmony.dicom.elements import SYNTAXES, Element, Malformed, Syntax, parse, vr_of
-from harmony.dicom.uids import IMPLICIT_LITTLE_ENDIAN
+from harmony.dicom.elements import (
+    ITEM,
+    MAX_ELEMENTS,
+    SEQUENCE_END,
+    SYNTAXES,
+    UNDEFINED,
+    Data,
+    Malformed,
+    Syntax,
+    Walk,
+    vr_of,
+)
+from harmony.dicom.jsonvalues import Json, fits, json_of
+from harmony.dicom.uids import DEFLATED, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from harmony.envelope import Match
 from harmony.errors import UpstreamError
 
 MAX_BYTES = 1024 * 1024
+MAX_INSTANCE_ELEMENTS = 500_000  # with the fragments of its pixel data
+MAX_INFLATED_BYTES = 64 * 1024 * 1024
+MAX_INLINE_BYTES = 4096
 
-Json: TypeAlias = dict[str, object]
+# Where an element stands: tag, index of an item from 0, tag in it, and so on.
+Path: TypeAlias = tuple[int, ...]
+BulkUri: TypeAlias = Callable[[Path], str]
 
 _CHARACTER_SET = 0x00080005
 _CHARACTER_SET_KEY = f"{_CHARACTER_SET:08X}"
 _UTF8 = "ISO_IR 192"
+_IMPLICIT = SYNTAXES[IMPLICIT_LITTLE_ENDIAN]
+_EXPLICIT = SYNTAXES[EXPLICIT_LITTLE_ENDIAN]
 
-_NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
-# Binary VRs, and how wide the words are that a big endian sender turned around.
-_BINARY = {"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
-_ARRAY_CODES = {2: "H", 4: "I", 8: "Q"}
-_LOCALISED = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))  # PS3.5 6.1.2.2
-_ONE_VALUE = frozenset(("LT", "ST", "UR", "UT"))  # a backslash is a character there
-_BLANKS_MEAN_NOTHING = frozenset(("AE", "CS", "DA", "DS", "DT", "IS", "TM"))
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")  # PS3.18 F.2.2
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_EXACT = 15  # decimal digits that a double always keeps
-_MAX_SAFE_INTEGER = 2**53 - 1
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # PS3.3 C.7.6.24, C.7.6.25, C.7.6.3
+_MAY_BE_BULK = frozenset(  # PS3.18 F.2.2
+    (
+        *("DS", "FL", "FD", "IS", "LT", "OB", "OD", "OF", "OL", "OV", "OW"),
+        *("SL", "SS", "ST", "SV", "UC", "UL", "UN", "US", "UT", "UV"),
+    )
+)
+_FRAGMENT = struct.Struct("<HHL")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,14 +77,9 @@ def match_to_json(match: Match) -> bytes:
     if syntax is None:
         raise _undecodable("it comes in a transfer syntax that nobody offered")
     try:
-        found = _data_set(parse(match.identifier, syntax), syntax, UNDECLARED)
+        return _ToJson(match.identifier, MAX_ELEMENTS, None).row(syntax)
     except Malformed as exc:
         raise _undecodable(str(exc)) from None
-    row = _encode(found)
-    if not row.isascii() and _CHARACTER_SET_KEY not in found:
-        found[_CHARACTER_SET_KEY] = {"vr": "CS", "Value": [_UTF8]}
-        row = _encode(dict(sorted(found.items())))
-    return row
 
 
 def matches_to_json(matches: list[Match]) -> list[bytes]:
@@ -79,121 +91,177 @@ def matches_to_json(matches: list[Match]) -> list[bytes]:
     return [match_to_json(match) for match in matches]
 
 
+def metadata_to_json(data: Data, transfer_syntax: str, bulk_uri: BulkUri) -> bytes:
+    """A whole instance as a JSON object, with URIs in place of bulk data. PS3.18 10.4.1.1.2.
+
+    Bulk are the pixel data, and values of more than 4 KiB whose VR may be replaced. Of a file
+    that is mapped into memory they are passed over unread; a deflated data set is inflated.
+
+    Args:
+        data: the data set, without file meta information.
+        transfer_syntax: any of PS3.5 annex A.
+        bulk_uri: gives the BulkDataURI of what stands at a path.
+
+    Raises:
+        Malformed: it is no data set, or is beyond a limit; nothing of it is quoted.
+    """
+    if transfer_syntax in DEFLATED:
+        data = _inflated(data)
+    # What is not listed has encapsulated pixel data, in explicit VR little endian. PS3.5 A.4.
+    syntax = SYNTAXES.get(transfer_syntax, _EXPLICIT)
+    if syntax == _EXPLICIT and not data[4:6].isalpha():
+        syntax = _IMPLICIT  # some archives keep files whose meta information is wrong
+    return _ToJson(data, MAX_INSTANCE_ELEMENTS, bulk_uri).row(syntax)
+
+
 def _undecodable(why: str) -> UpstreamError:
     return UpstreamError(
         f"an answer of the PACS cannot be decoded: {why}", code="undecodable-answer"
     )
 
 
-def _data_set(elements: list[Element], syntax: Syntax, decoder: Decoder) -> Json:
-    found: Json = {}
-    for tag, vr, value in elements:
-        if not tag & 0xFFFF or tag >> 16 in (0x0000, 0x0002):
-            continue  # group lengths and file meta information have no place, PS3.18 F.2.2
-        if isinstance(value, list):
-            items = [_data_set(item, syntax, decoder) for item in value]
-            found[f"{tag:08X}"] = {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
-        elif tag == _CHARACTER_SET:
-            decoder = decoder_for(value)
-            found[_CHARACTER_SET_KEY] = {"vr": "CS", "Value": [_UTF8]}
-        else:
-            found[f"{tag:08X}"] = _element(tag, vr, value, syntax, decoder)
-    return found
-
-
-def _element(tag: int, vr: str, raw: bytes, syntax: Syntax, decoder: Decoder) -> Json:
-    if not raw:
-        return {"vr": vr}
-    if vr == "UN":
-        vr, raw, syntax = _recognised(tag, raw, syntax)
-    if vr in _NUMBERS:
-        return {"vr": vr, "Value": _numbers(vr, raw, syntax.order)}
-    if vr in _BINARY:
-        return {"vr": vr, "InlineBinary": _base64(raw, _BINARY[vr], syntax.order)}
-    if vr == "AT":
-        return {"vr": vr, "Value": _tags(raw, syntax.order)}
-    localised = vr in _LOCALISED
-    text = decoder.text(raw, name=vr == "PN") if localised else raw.decode("latin-1")
-    text = text.rstrip(" \0")
-    if not text:
-        return {"vr": vr}
-    if vr in _ONE_VALUE:
-        return {"vr": vr, "Value": [text]}
-    values = [_value(vr, part) for part in text.split("\\")]
-    if values.count(None) == len(values):
-        return {"vr": vr}
-    return {"vr": vr, "Value": values}
-
-
-def _recognised(tag: int, raw: bytes, syntax: Syntax) -> tuple[str, bytes, Syntax]:
-    """What UN hides: a sender that did not know the VR left the value as it was. PS3.5 6.2.2."""
-    vr = vr_of(tag)
-    if vr in _NUMBERS:
-        fits = len(raw) % struct.calcsize("<" + _NUMBERS[vr]) == 0
-        return (vr, raw, SYNTAXES[IMPLICIT_LITTLE_ENDIAN]) if fits else ("UN", raw, syntax)
-    if vr in _LOCALISED or vr in _ONE_VALUE or vr in _BLANKS_MEAN_NOTHING or vr in ("UI", "AS"):
-        return vr, raw, syntax
-    return "UN", raw, syntax
-
-
-def _value(vr: str, text: str) -> object:
-    """One value of several; None for an empty one. PS3.18 F.2.5."""
-    text = text.strip(" \0") if vr in _BLANKS_MEAN_NOTHING else text.rstrip(" \0")
-    if not text:
-        return None
-    if vr == "PN":
-        return _person_name(text)
-    if vr == "IS":
-        return int(text) if _INTEGER.fullmatch(text) else text
-    if vr == "DS":
-        return _decimal(text)
-    return text
-
-
-def _person_name(text: str) -> Json | None:
-    """PS3.5 6.2.1: at most three component groups. More is no name, and stays in the last."""
-    groups = [group.rstrip(" \0") for group in text.split("=", 2)]
-    return {kind: group for kind, group in zip(_GROUPS, groups, strict=False) if group} or None
-
-
-def _decimal(text: str) -> object:
-    """A number if JSON's readers get the same one, else the text. PS3.18 F.2.3.1, note."""
-    if not _DECIMAL.fullmatch(text):
-        return text
-    number = float(text)
-    if not math.isfinite(number):
-        return text
-    plain = len(text) <= _EXACT and "e" not in text and "E" not in text
-    if plain or Decimal(text) == Decimal(repr(number)):
-        return number
-    return text
-
-
-def _numbers(vr: str, raw: bytes, order: str) -> list[object]:
-    form = order + _NUMBERS[vr]
+def _inflated(data: Data) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5
     try:
-        values = [value for (value,) in struct.iter_unpack(form, raw)]
-    except struct.error:
-        raise Malformed(f"the length of an element does not fit its VR {vr}") from None
-    if vr in ("FL", "FD"):
-        return [value if math.isfinite(value) else None for value in values]
-    if vr in ("SV", "UV"):
-        return [value if abs(value) <= _MAX_SAFE_INTEGER else str(value) for value in values]
-    return list(values)
+        inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
+    except zlib.error:
+        raise Malformed("it cannot be inflated") from None
+    if inflater.unconsumed_tail:
+        raise Malformed(f"it has more than {MAX_INFLATED_BYTES} bytes when inflated")
+    if not inflater.eof:
+        raise Malformed("its deflated stream has no end")
+    return inflated
 
 
-def _tags(raw: bytes, order: str) -> list[object]:
-    if len(raw) % 4:
-        raise Malformed("the length of an element does not fit its VR AT")
-    return [f"{group:04X}{number:04X}" for group, number in struct.iter_unpack(order + "HH", raw)]
+@functools.lru_cache(maxsize=8192)
+def _key_of(tag: int) -> str | None:
+    """None for what has no place: group lengths, commands, file meta. PS3.18 F.2.2."""
+    if not tag & 0xFFFF or tag >> 16 in (0x0000, 0x0002):
+        return None
+    return f"{tag:08X}"
 
 
-def _base64(raw: bytes, width: int, order: str) -> str:
-    """Words come out little endian whatever the peer sent. PS3.18 F.2.7."""
-    if order == ">" and width > 1:
-        if len(raw) % width:
-            raise Malformed("the length of a binary element does not fit its VR")
-        words = array.array(_ARRAY_CODES[width], raw)
-        words.byteswap()
-        raw = words.tobytes()
-    return base64.b64encode(raw).decode("ascii")
+@functools.lru_cache(maxsize=1024)
+def _private_vr(tag: int, creator: str) -> str:
+    try:
+        return private_dictionary_VR(tag, creator)
+    except KeyError:
+        return "UN"
+
+
+@dataclass(slots=True)
+class _Item:
+    """A data set or item on its way.
+
+    Attributes:
+        found: what it holds, by tag in hexadecimal digits.
+        order: of the bytes in its values.
+        decoder: for its text.
+        path: where it stands.
+    """
+
+    found: dict[str, Json]
+    order: str
+    decoder: Decoder
+    path: Path
+
+
+class _ToJson(Walk[_Item]):
+    """Makes the JSON object of each element as it passes."""
+
+    def __init__(self, data: Data, max_elements: int, bulk_uri: BulkUri | None) -> None:
+        super().__init__(data, max_elements)
+        self._bulk_uri = bulk_uri
+
+    def row(self, syntax: Syntax) -> bytes:
+        found = self.walk(_Item({}, syntax.order, UNDECLARED, ()), syntax).found
+        row = _encode(_ordered(found))
+        if not row.isascii() and _CHARACTER_SET_KEY not in found:
+            found[_CHARACTER_SET_KEY] = {"vr": "CS", "Value": [_UTF8]}
+            row = _encode(_ordered(found))
+        return row
+
+    def element(self, item: _Item, tag: int, vr: str, start: int, stop: int) -> None:
+        key = _key_of(tag)
+        if key is None:
+            return
+        order = item.order
+        if vr == "UN":
+            vr, order = self._recognised(item, tag, stop - start), "<"
+            if vr == "SQ":
+                if self._shown_as_sequence(item, tag, start, stop):
+                    return
+                vr = "UN"
+        if self._bulk_uri is not None and (
+            tag in _PIXELS or (stop - start > MAX_INLINE_BYTES and vr in _MAY_BE_BULK)
+        ):
+            item.found[key] = {"vr": vr, "BulkDataURI": self._bulk_uri((*item.path, tag))}
+            return
+        raw = self._data[start:stop]
+        if tag == _CHARACTER_SET:
+            item.decoder = decoder_for(raw)
+            item.found[key] = {"vr": "CS", "Value": [_UTF8]}
+        else:
+            item.found[key] = json_of(vr, raw, order, item.decoder)
+
+    def open(self, around: _Item, tag: int, index: int, syntax: Syntax) -> _Item:
+        return _Item({}, syntax.order, around.decoder, (*around.path, tag, index))
+
+    def sequence(self, item: _Item, tag: int, items: list[_Item]) -> None:
+        values = [_ordered(each.found) for each in items]
+        if key := _key_of(tag):
+            item.found[key] = {"vr": "SQ", "Value": values} if values else {"vr": "SQ"}
+
+    def encapsulated(self, item: _Item, tag: int, vr: str, start: int, end: int) -> int:
+        """Pass over the fragments of pixel data. PS3.5 A.4."""
+        key = _key_of(tag)
+        if self._bulk_uri is None or key is None:
+            return super().encapsulated(item, tag, vr, start, end)
+        item.found[key] = {"vr": vr, "BulkDataURI": self._bulk_uri((*item.path, tag))}
+        while start < end:
+            self.count()
+            group, number, length = _FRAGMENT.unpack_from(self._data, start)
+            delimiter = group << 16 | number
+            start += _FRAGMENT.size
+            if delimiter == SEQUENCE_END:
+                return start
+            if delimiter != ITEM or length == UNDEFINED:
+                raise Malformed("encapsulated data holds something else than fragments")
+            start += length
+        raise Malformed("encapsulated data has no end")
+
+    def _recognised(self, item: _Item, tag: int, length: int) -> str:
+        """What UN hides: a sender that did not know the VR left the value as it was. PS3.5 6.2.2.
+
+        It is little endian. What the dictionaries do not know or leave open, and a value that is
+        none of the VR, stay UN.
+        """
+        vr = vr_of(tag)
+        if vr == "UN" and tag >> 16 & 1:
+            vr = _private_vr(tag, _creator(item, tag))
+        return vr if vr == "SQ" or fits(vr, length) else "UN"
+
+    def _shown_as_sequence(self, item: _Item, tag: int, start: int, stop: int) -> bool:
+        """Show the sequence that UN hides; False if it is none after all."""
+        try:
+            items = self.items(item, tag, start, stop, _IMPLICIT)
+        except Malformed:
+            return False
+        self.sequence(item, tag, items)
+        return True
+
+
+def _creator(item: _Item, tag: int) -> str:
+    """Who reserved the block of a private element; empty if nobody did. PS3.5 7.8.1."""
+    shown = item.found.get(f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}", {})
+    match shown.get("Value"):
+        case [str(creator)]:
+            return creator
+    return ""
+
+
+def _ordered(found: dict[str, Json]) -> dict[str, Json]:
+    """By tag, as PS3.18 F.2.2 wants it and nearly every data set is."""
+    keys = list(found)
+    in_order = sorted(keys)
+    return found if keys == in_order else {key: found[key] for key in in_order}

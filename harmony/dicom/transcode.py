@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import array
 import struct
+from dataclasses import dataclass
 
 from harmony.dicom.elements import (
     ITEM,
     LONG_VRS,
     MAX_DEPTH,
+    MAX_ELEMENTS,
     MAX_SHORT,
     SEQUENCE_END,
     SYNTAXES,
     UNDEFINED,
     Element,
-    Items,
     Malformed,
     Syntax,
-    parse,
+    Walk,
     vr_of,
 )
 from harmony.dicom.uids import IMPLICIT_LITTLE_ENDIAN
@@ -33,8 +34,10 @@ _WIDTHS = {
     **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
 }
 _ARRAY_CODES = {2: "H", 4: "I", 8: "Q"}
-_OPEN_SEQUENCE_OF_UNKNOWN_VR = b"UN\0\0\xff\xff\xff\xff"
 _IMPLICIT = SYNTAXES[IMPLICIT_LITTLE_ENDIAN]
+_SHORT_HEADS = {order: struct.Struct(order + "HH2sH") for order in "<>"}  # PS3.5 7.1.2
+_LONG_HEADS = {order: struct.Struct(order + "HH2sxxL") for order in "<>"}
+_IMPLICIT_HEADS = {order: struct.Struct(order + "HHL") for order in "<>"}  # and those of items
 
 
 def transcode(data: bytes, from_syntax: str, to_syntax: str) -> bytes:
@@ -49,10 +52,8 @@ def transcode(data: bytes, from_syntax: str, to_syntax: str) -> bytes:
     source, target = SYNTAXES.get(from_syntax), SYNTAXES.get(to_syntax)
     if source is None or target is None:
         raise Malformed("it comes or is wanted in a transfer syntax that is not for identifiers")
-    if source.order == ">" and _OPEN_SEQUENCE_OF_UNKNOWN_VR in data:
-        # Its items are little endian (PS3.5 6.2.2, note 4), which `parse` does not tell.
-        raise Malformed("it holds a sequence of unknown VR in a big endian data set")
-    return encode(_adapted(parse(data, source), turn=source.order != target.order), target)
+    whole = _Item([], turn=source.order != target.order)
+    return b"".join(_Transcoding(data, target).walk(whole, source).written)
 
 
 def encode(elements: list[Element], syntax: Syntax) -> bytes:
@@ -64,17 +65,38 @@ def encode(elements: list[Element], syntax: Syntax) -> bytes:
     return _data_set(elements, syntax, depth=0)
 
 
-def _adapted(elements: list[Element], *, turn: bool) -> list[Element]:
-    """Without group lengths (PS3.5 7.2), and in the other byte order if `turn`."""
-    adapted: list[Element] = []
-    for tag, vr, value in elements:
+@dataclass(slots=True)
+class _Item:
+    """A data set or item on its way; `turn`: its words are in the other byte order."""
+
+    written: list[bytes]
+    turn: bool
+
+
+class _Transcoding(Walk[_Item]):
+    """Writes each element as it passes, without group lengths (PS3.5 7.2)."""
+
+    def __init__(self, data: bytes, target: Syntax) -> None:
+        super().__init__(data, MAX_ELEMENTS)
+        self._target = target
+
+    def element(self, item: _Item, tag: int, vr: str, start: int, stop: int) -> None:
         if not tag & 0xFFFF:
-            continue
-        if isinstance(value, list):
-            adapted.append(Element(tag, vr, [_adapted(item, turn=turn) for item in value]))
-        else:
-            adapted.append(Element(tag, vr, _turned(vr, value) if turn else value))
-    return adapted
+            return
+        if vr == "UN" and not self._target.explicit and vr_of(tag) == "SQ":
+            # A reader will find that it is a sequence, so it must be one. PS3.5 6.2.2.
+            self.sequence(item, tag, self.items(item, tag, start, stop, _IMPLICIT))
+            return
+        raw = self._data[start:stop]
+        item.written.append(_plain(tag, vr, _turned(vr, raw) if item.turn else raw, self._target))
+
+    def open(self, around: _Item, tag: int, index: int, syntax: Syntax) -> _Item:
+        return _Item([], turn=syntax.order != self._target.order)
+
+    def sequence(self, item: _Item, tag: int, items: list[_Item]) -> None:
+        if tag & 0xFFFF:
+            whole = [b"".join(each.written) for each in items]
+            item.written.append(_sequence(tag, whole, self._target))
 
 
 def _turned(vr: str, raw: bytes) -> bytes:
@@ -89,56 +111,52 @@ def _turned(vr: str, raw: bytes) -> bytes:
 
 
 def _data_set(elements: list[Element], syntax: Syntax, depth: int) -> bytes:
-    write = _explicit if syntax.explicit else _implicit
-    return b"".join(write(element, syntax, depth) for element in elements)
+    written: list[bytes] = []
+    for tag, vr, value in elements:
+        if isinstance(value, bytes):
+            written.append(_plain(tag, vr, value, syntax))
+        elif depth == MAX_DEPTH:
+            raise Malformed(f"it is nested more than {MAX_DEPTH} deep")
+        else:
+            items = [_data_set(item, syntax, depth + 1) for item in value]
+            written.append(_sequence(tag, items, syntax))
+    return b"".join(written)
 
 
-def _explicit(element: Element, syntax: Syntax, depth: int) -> bytes:
-    tag, vr, value = element
-    if isinstance(value, list):
-        value = _items(value, syntax, depth)
-    head = struct.pack(syntax.order + "HH", tag >> 16, tag & 0xFFFF)
+def _plain(tag: int, vr: str, value: bytes, syntax: Syntax) -> bytes:
+    """An element that is no sequence."""
+    order = syntax.order
+    if not syntax.explicit:
+        # The VR is not written: a reader must find the same in its dictionary.
+        if vr_of(tag) == "SQ":
+            raise Malformed("an attribute that is a sequence has another VR")
+        return _head(tag, len(value), syntax) + value
+    group, number = tag >> 16, tag & 0xFFFF
     if vr not in LONG_VRS:
         if len(value) <= MAX_SHORT:
-            return head + vr.encode() + struct.pack(syntax.order + "H", len(value)) + value
-        if syntax.order == ">":
+            return _SHORT_HEADS[order].pack(group, number, vr.encode(), len(value)) + value
+        if order == ">":
             value = _turned(vr, value)
         vr = "UN"  # which has room for it, and is little endian. PS3.5 6.2.2
-    return head + vr.encode() + b"\0\0" + struct.pack(syntax.order + "L", len(value)) + value
+    return _LONG_HEADS[order].pack(group, number, vr.encode(), len(value)) + value
 
 
-def _implicit(element: Element, syntax: Syntax, depth: int) -> bytes:
-    """The VR is not written: a reader must find the same in its dictionary."""
-    tag, vr, value = element
+def _sequence(tag: int, items: list[bytes], syntax: Syntax) -> bytes:
+    """A sequence of items, each of which is encoded already."""
+    framed = b"".join(_head(ITEM, len(item), syntax) + item for item in items)
+    if syntax.explicit:
+        head = _LONG_HEADS[syntax.order]
+        return head.pack(tag >> 16, tag & 0xFFFF, b"SQ", len(framed)) + framed
     known = vr_of(tag)
-    if isinstance(value, bytes):
-        if known != "SQ":
-            return _head(tag, len(value), syntax) + value
-        if vr != "UN":
-            raise Malformed("an attribute that is a sequence has another VR")
-        hidden = parse(_head(tag, len(value), _IMPLICIT) + value, _IMPLICIT)
-        [(_, _, value)] = _adapted(hidden, turn=False)
-        assert isinstance(value, list)
-    items = _items(value, syntax, depth)
     if known == "SQ":
-        return _head(tag, len(items), syntax) + items
+        return _head(tag, len(framed), syntax) + framed
     if known != "UN":
         raise Malformed("an attribute that is no sequence holds items")
     # Only a length that is not told shows that this is a sequence. PS3.5 6.2.2, note 4.
     end = _head(SEQUENCE_END, 0, syntax)
-    return _head(tag, UNDEFINED, syntax) + items + end
-
-
-def _items(items: Items, syntax: Syntax, depth: int) -> bytes:
-    if depth == MAX_DEPTH:
-        raise Malformed(f"it is nested more than {MAX_DEPTH} deep")
-    encoded: list[bytes] = []
-    for item in items:
-        data = _data_set(item, syntax, depth + 1)
-        encoded += (_head(ITEM, len(data), syntax), data)
-    return b"".join(encoded)
+    return _head(tag, UNDEFINED, syntax) + framed + end
 
 
 def _head(tag: int, length: int, syntax: Syntax) -> bytes:
     """Head of an element in implicit VR, and of an item in any. PS3.5 7.1.3 and 7.5."""
-    return struct.pack(syntax.order + "HHL", tag >> 16, tag & 0xFFFF, length)
+    return _IMPLICIT_HEADS[syntax.order].pack(tag >> 16, tag & 0xFFFF, length)

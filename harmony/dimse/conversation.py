@@ -7,7 +7,7 @@ context, of bounded length and in bounded time.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from dataclasses import dataclass
+from typing import TypeAlias
 
 import trio
 
@@ -17,23 +17,12 @@ from harmony.dimse.failures import contradiction, too_late
 from harmony.dimse.link import Context, Fragment, Link
 from harmony.dimse.target import Target
 from harmony.errors import RequestError
-from harmony.upper_layer.commands import (
-    MAX_COMMAND_BYTES,
-    Command,
-    CommandError,
-    CommandField,
-    decode,
-)
+from harmony.upper_layer.commands import Command, CommandField
+from harmony.upper_layer.messages import Assembler, CommandSet, Data, MessageError, Unit
 
 MAX_IDENTIFIER_BYTES = 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A command set and the presentation context it came in."""
-
-    context_id: int
-    command: Command
+Message: TypeAlias = CommandSet  # its data set, if there is one, is read apart
 
 
 async def next_message(link: Link, target: Target, seconds: float) -> Message:
@@ -42,24 +31,34 @@ async def next_message(link: Link, target: Target, seconds: float) -> Message:
     Raises:
         LinkEnded, UpstreamError
     """
-    data = bytearray()
-    with trio.move_on_after(seconds):
-        while True:
+    assembler = Assembler()
+    deadline = trio.current_time() + seconds
+    while True:
+        fragment = await _fragment(link, deadline)
+        if fragment is None:
+            raise too_late(target, seconds)
+        unit = _unit(assembler, fragment, target)
+        if isinstance(unit, CommandSet):
+            return unit
+
+
+async def _fragment(link: Link, deadline: float) -> Fragment | None:
+    """The next fragment; None if it does not come in time.
+
+    Raises:
+        LinkEnded
+    """
+    fragment = link.take()
+    if fragment is None:
+        with trio.move_on_at(deadline):
             fragment = await link.receive()
-            if not fragment.is_command:
-                raise contradiction(target, "a data set that no command announced")
-            data += fragment.data
-            if len(data) > MAX_COMMAND_BYTES:
-                raise contradiction(target, "a command set without end")
-            if fragment.is_last:
-                return Message(fragment.context_id, _decode(bytes(data), target))
-    raise too_late(target, seconds)
+    return fragment
 
 
-def _decode(data: bytes, target: Target) -> Command:
+def _unit(assembler: Assembler, fragment: Fragment, target: Target) -> Unit | None:
     try:
-        return decode(data)
-    except CommandError as exc:
+        return assembler.take(fragment)
+    except MessageError as exc:
         raise contradiction(target, str(exc)) from exc
 
 
@@ -90,7 +89,7 @@ class DataSet:
     ) -> None:
         self._link = link
         self._target = target
-        self._context_id = context_id
+        self._assembler = Assembler(data_in=context_id)
         self._seconds = seconds
         self._room = limit
         self._ended = False
@@ -103,18 +102,16 @@ class DataSet:
         """
         if self._ended:
             return None
-        fragment: Fragment | None = None
-        with trio.move_on_after(self._seconds):
-            fragment = await self._link.receive()
+        fragment = await _fragment(self._link, trio.current_time() + self._seconds)
         if fragment is None:
             raise too_late(self._target, self._seconds)
-        if fragment.is_command or fragment.context_id != self._context_id:
-            raise contradiction(self._target, "a data set is broken off by another message")
-        self._room -= len(fragment.data)
+        unit = _unit(self._assembler, fragment, self._target)
+        assert isinstance(unit, Data)
+        self._room -= len(unit.data)
         if self._room < 0:
             raise contradiction(self._target, "a data set is longer than allowed")
-        self._ended = fragment.is_last
-        return fragment.data
+        self._ended = unit.is_last
+        return unit.data
 
     async def whole(self) -> bytes:
         """All of it, for identifiers."""

@@ -8,7 +8,7 @@ import ssl
 
 import trio
 
-from harmony.dimse.guarded_socket import MAX_ASSOCIATE_BYTES
+from harmony.upper_layer.reading import MAX_ASSOCIATE_BYTES
 
 _SEE_OFF_SECONDS, _SEE_OFF_BYTES = 1.0, 256 * 1024
 _HEADER_BYTES = 6  # type, reserved, length; PS3.8 9.3.1

@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from pynetdicom.association import Association
@@ -19,28 +18,13 @@ from pynetdicom.transport import T_CONNECT, AssociationSocket
 
 from harmony.dimse.link import End
 from harmony.dimse.tls_faults import late_alert
+from harmony.dimse.transport import TransportLimits
+from harmony.upper_layer.reading import MAX_ASSOCIATE_BYTES, MAX_CONTROL_BYTES
 
 _P_DATA_TF = 0x04
 _ASSOCIATE_TYPES = (0x01, 0x02)
 _KNOWN_TYPES = range(0x01, 0x08)
 _HEADER_BYTES = 6
-MAX_ASSOCIATE_BYTES = 256 * 1024
-_MAX_CONTROL_BYTES = 256  # A-ASSOCIATE-RJ, A-RELEASE and A-ABORT are 4 bytes long (PS3.8 9.3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportLimits:
-    """What a peer may take of our time and memory, PDU by PDU.
-
-    Attributes:
-        maximum_pdu: bytes of P-DATA that we announce and accept (PS3.8 D.1).
-        pdu_seconds: one PDU, first to last byte.
-        send_seconds: any send that makes no progress.
-    """
-
-    maximum_pdu: int
-    pdu_seconds: float
-    send_seconds: float
 
 
 class GuardedSocket(AssociationSocket):
@@ -128,7 +112,7 @@ class GuardedSocket(AssociationSocket):
                 self._deadline, self._pdu_type = deadline, data[0]
             return data
         deadline, self._deadline = self._deadline, None
-        limit = self._limits.get(self._pdu_type, _MAX_CONTROL_BYTES)
+        limit = self._limits.get(self._pdu_type, MAX_CONTROL_BYTES)
         if nr_bytes > limit:
             self._blame(End.PROTOCOL)
             raise OSError(f"PDU of {nr_bytes} bytes, at most {limit}")

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from harmony.upper_layer.negotiation import Context as Context
+from harmony.upper_layer.negotiation import ContextResult as ContextResult
+from harmony.upper_layer.pdus import Fragment as Fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,6 @@ class Proposal:
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
     receive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """A presentation context that the peer accepted."""
-
-    id: int
-    abstract_syntax: str
-    transfer_syntax: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +55,6 @@ class AssociationRequest:
     application_context: str
     contexts: Mapping[int, Proposal]
     roles: Mapping[str, Role]
-
-
-class ContextResult(enum.IntEnum):
-    """What became of a proposed presentation context. PS3.8 table 9-18."""
-
-    ACCEPTED = 0
-    USER_REJECTION = 1
-    NO_REASON = 2
-    ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
-    TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +90,6 @@ class Decide(Protocol):
     """Judges a caller's request. Neither waits nor raises."""
 
     def __call__(self, request: AssociationRequest, /) -> Acceptance | Rejection: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """One presentation data value. PS3.8 9.3.5.1 and E.2."""
-
-    context_id: int
-    is_command: bool
-    is_last: bool
-    data: bytes = field(repr=False)
 
 
 class End(enum.Enum):
@@ -172,6 +147,14 @@ class Link(Protocol):
 
         Raises:
             LinkEnded
+        """
+        ...
+
+    def take(self) -> Fragment | None:
+        """The next fragment, if it is there already; None otherwise, or for no reason at all.
+
+        What is there needs no deadline, and no turn of the scheduler. A peer cannot make this
+        give fragments for ever.
         """
         ...
 

@@ -20,7 +20,6 @@ import trio
 
 from harmony.dimse.connecting import accept_tls, tune
 from harmony.dimse.first_pdu import BadStart, read_associate_request, send_abort
-from harmony.dimse.guarded_socket import TransportLimits
 from harmony.dimse.link import (
     Acceptance,
     AcceptedLink,
@@ -29,8 +28,8 @@ from harmony.dimse.link import (
     Rejection,
 )
 from harmony.dimse.refusals import Refusals
-from harmony.dimse.request_items import without_unknown_items
 from harmony.dimse.tls_faults import inbound_tls_reason
+from harmony.dimse.transport import TransportLimits
 from harmony.errors import peer_text
 from harmony.interfaces import Listening
 from harmony.telemetry.log import get_logger
@@ -288,7 +287,7 @@ class Listener:
                         sock = await accept_tls(sock, self._tls)
                 sock.setblocking(False)
                 with trio.fail_after(self._limits.associate_seconds):
-                    return sock, without_unknown_items(await read_associate_request(sock))
+                    return sock, await read_associate_request(sock)
             except BadStart as exc:
                 code = exc.code
                 if exc.abort_reason is not None:

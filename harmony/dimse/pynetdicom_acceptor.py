@@ -21,7 +21,7 @@ from pynetdicom.transport import AddressInformation
 from harmony.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from harmony.dicom.uids import IMPLICIT_LITTLE_ENDIAN
 from harmony.dimse.bridge import Inbox
-from harmony.dimse.guarded_socket import GuardedSocket, TransportLimits
+from harmony.dimse.guarded_socket import GuardedSocket
 from harmony.dimse.link import (
     Acceptance,
     AcceptedLink,
@@ -34,6 +34,8 @@ from harmony.dimse.link import (
 from harmony.dimse.negotiation import APPLICATION_CONTEXT
 from harmony.dimse.pynetdicom_link import INBOX_BYTES, PynetdicomLink, silence
 from harmony.dimse.reactor import Unit, attach
+from harmony.dimse.request_items import without_unknown_items
+from harmony.dimse.transport import TransportLimits
 
 _RELEASE_SECONDS = 5.0
 
@@ -72,7 +74,8 @@ async def accept_link(
     association.requestor.address_info = AddressInformation.from_tuple(theirs)
     association.acceptor.address_info = AddressInformation.from_tuple(ours)
     reactor = attach(association, inbox, limits.pdu_seconds)
-    association.set_socket(GuardedSocket(association, sock, limits, reactor.blame, first_pdu))
+    known = without_unknown_items(first_pdu)
+    association.set_socket(GuardedSocket(association, sock, limits, reactor.blame, known))
     link = PynetdicomAcceptedLink(association, sock, inbox, release_seconds=_RELEASE_SECONDS)
 
     async def negotiate() -> None:

@@ -16,13 +16,14 @@ from pynetdicom.transport import AddressInformation
 from harmony.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from harmony.dicom.status import rejection
 from harmony.dimse.bridge import Inbox
-from harmony.dimse.connecting import connect, lost, tls_failed
-from harmony.dimse.guarded_socket import GuardedSocket, TransportLimits
+from harmony.dimse.connecting import connect, lost
+from harmony.dimse.establishing import no_answer, not_established
+from harmony.dimse.guarded_socket import GuardedSocket
 from harmony.dimse.link import Context, End, Ending, Fragment, Proposal
 from harmony.dimse.pynetdicom_link import INBOX_BYTES, PynetdicomLink, silence
 from harmony.dimse.reactor import Unit, attach
 from harmony.dimse.target import Target
-from harmony.dimse.tls_faults import late_tls_fault
+from harmony.dimse.transport import TransportLimits
 from harmony.errors import UpstreamError
 
 
@@ -81,20 +82,11 @@ async def open_link(
 
 async def _answer(link: PynetdicomLink, target: Target) -> A_ASSOCIATE:
     """The A-ASSOCIATE-AC. PS3.8 7.1.2."""
-    peer = str(target)
     answer: Unit | None = None
     with trio.move_on_after(target.timeouts.associate_seconds):
         answer = await link.next_unit()
     if answer is None:
-        raise UpstreamError(
-            f"{target} did not answer the association request within "
-            f"{target.timeouts.associate_seconds:g} s",
-            code="associate-timeout",
-            http_status=504,
-            asked=False,
-            peer=peer,
-            hint="something else than a PACS may listen there, or it has no room left",
-        )
+        raise no_answer(target)
     if isinstance(answer, A_ASSOCIATE):
         if answer.result == 0x00:
             return answer
@@ -102,31 +94,12 @@ async def _answer(link: PynetdicomLink, target: Target) -> A_ASSOCIATE:
             answer.result or 0,
             answer.result_source or 0,
             answer.diagnostic or 0,
-            peer=peer,
+            peer=str(target),
             called=target.aet,
             calling=target.local_aet,
         )
     ending = link.note(answer) if not isinstance(answer, Fragment) else Ending(End.PROTOCOL)
-    fault = late_tls_fault(ending.end)
-    if fault is not None:
-        raise tls_failed(target, fault)
-    stalled = ending.end is End.STALLED
-    hint = "a PACS that knows neither AE title often closes the connection without a word; so does "
-    hint += (
-        "a TLS port that is spoken to in plain DICOM"
-        if target.tls is None
-        else "one that wants a certificate of ours: see `tls.cert_file`"
-    )
-    if ending.end is End.PROTOCOL:
-        hint = "something else than a PACS may answer on this port: check `port`"
-    raise UpstreamError(
-        f"no association with {peer}: {ending.end.value}",
-        code="associate-failed",
-        http_status=504 if stalled else 502,
-        asked=False,
-        peer=peer,
-        hint=hint,
-    )
+    raise not_established(target, ending.end)
 
 
 def _accepted(association: Association, answer: A_ASSOCIATE) -> dict[int, Context]:

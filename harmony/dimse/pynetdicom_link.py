@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -28,12 +28,13 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 
 from harmony.dimse.bridge import Inbox
 from harmony.dimse.link import Context, End, Ending, Fragment, LinkEnded
-from harmony.dimse.packing import MIN_PDU_BYTES, Packer
 from harmony.dimse.reactor import Reactor, Signal, Unit
+from harmony.upper_layer.connection import Buffer
+from harmony.upper_layer.messages import Packer
+from harmony.upper_layer.pdus import fragments
 
 INBOX_BYTES = 1024 * 1024
-_DEFAULT_SEND_BYTES = 128 * 1024  # for a peer that sets no maximum (PS3.8 D.1.1)
-_MAX_SEND_BYTES = 1024 * 1024
+_PDU_HEADER_BYTES = 6  # PS3.8 9.3.5
 _FAREWELL_SECONDS = 1.0  # for a last PDU to leave
 
 
@@ -75,7 +76,7 @@ class PynetdicomLink:
         self._ending: Ending | None = None
         self._over = trio.Event()
         self._contexts: Mapping[int, Context] = {}
-        self._send_bytes = _DEFAULT_SEND_BYTES
+        self._peer_maximum = 0
 
     # Life
 
@@ -165,8 +166,7 @@ class PynetdicomLink:
             announced: the peer's maximum length; 0 for none (PS3.8 D.1.1).
         """
         self._contexts = MappingProxyType(dict(contexts))
-        if announced:
-            self._send_bytes = min(max(announced, MIN_PDU_BYTES), _MAX_SEND_BYTES)
+        self._peer_maximum = announced
 
     # Link
 
@@ -180,6 +180,9 @@ class PynetdicomLink:
 
     async def wait_disturbed(self) -> None:
         await self._inbox.wait()
+
+    def take(self) -> Fragment | None:
+        return None  # the reactor's thread could go on filling the inbox meanwhile
 
     async def receive(self) -> Fragment:
         if self._ending is not None:
@@ -199,24 +202,22 @@ class PynetdicomLink:
     async def send(
         self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
     ) -> None:
-        packer = Packer(context_id, self._send_bytes)
-        for values in packer.command(command):
-            await self._send_pdu(values)
+        packer = Packer(context_id, self._peer_maximum)
+        for pdu in packer.command(command):
+            await self._send_pdu(pdu)
         if data is not None:
             async for chunk in data:
-                for values in packer.data(chunk):
-                    await self._send_pdu(values)
-            for values in packer.end_data():
-                await self._send_pdu(values)
+                for pdu in packer.data(chunk):
+                    await self._send_pdu(pdu)
+            for pdu in packer.end_data():
+                await self._send_pdu(pdu)
         await self._send_pdu(packer.take())
 
-    async def _send_pdu(self, values: list[tuple[int, bytes]]) -> None:
+    async def _send_pdu(self, pdu: Sequence[Buffer]) -> None:
         self._check()
         await self._reactor.outbox.wait_room()
         self._check()
-        primitive = P_DATA()
-        primitive.presentation_data_value_list.extend(values)
-        self._reactor.outbox.put(primitive)
+        self._reactor.outbox.put(_primitive(pdu))
         self._reactor.wake()
 
     async def release(self) -> None:
@@ -266,3 +267,13 @@ class PynetdicomLink:
         if self._ending is None:
             self._ending = ending
         return self._ending
+
+
+def _primitive(pdu: Sequence[Buffer]) -> P_DATA:
+    """A PDU as the library wants to be told of it: by values, each with its header of PS3.8 E.2."""
+    primitive = P_DATA()
+    body = memoryview(b"".join(pdu))[_PDU_HEADER_BYTES:]
+    for value in fragments(body):
+        header = bytes((value.is_command | value.is_last << 1,))
+        primitive.presentation_data_value_list.append((value.context_id, header + value.data))
+    return primitive

@@ -10,7 +10,6 @@ import trio
 
 from harmony.dicom.status_codes import NOT_AUTHORISED, PROCESSING_FAILURE, SUCCESS
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.guarded_socket import TransportLimits
 from harmony.dimse.link import Acceptance, AcceptedLink, AssociationRequest, Rejection
 from harmony.dimse.listener import AcceptLink, Listener, ListenerLimits
 from harmony.dimse.negotiation import APPLICATION_CONTEXT, Offer, negotiate
@@ -19,6 +18,7 @@ from harmony.dimse.receiver import Receiver, ServeReceiver
 from harmony.dimse.serving import ServedAssociation
 from harmony.dimse.storage import known_storage_classes, known_transfer_syntaxes
 from harmony.dimse.tls import server_context
+from harmony.dimse.transport import TransportLimits
 from harmony.envelope import Encoded, Instance, Operation, StreamBroken
 from harmony.errors import HarmonyError
 from harmony.telemetry.log import get_logger

@@ -26,19 +26,17 @@ from harmony.dicom.uids import is_uid
 from harmony.dimse.link import AcceptedLink, Context, Fragment, LinkEnded, Role
 from harmony.dimse.negotiation import DEFAULT_ROLE, service_of
 from harmony.dimse.provider import Answer, Call, Provider, ServingLimits, Tally
-from harmony.dimse.serving_streams import Abort, Answers, IncomingData, with_counters
+from harmony.dimse.serving_streams import Abort, Answers, IncomingData, taken, with_counters
 from harmony.envelope import Encoded, Instance, Operation, Originator, WholeBytes
 from harmony.telemetry.log import get_logger
 from harmony.upper_layer.commands import (
     DATA_SET_PRESENT,
-    MAX_COMMAND_BYTES,
     NO_DATA_SET,
     Command,
-    CommandError,
     CommandField,
-    decode,
     encode,
 )
+from harmony.upper_layer.messages import Assembler, CommandSet
 
 log = get_logger(__name__)
 
@@ -122,18 +120,12 @@ class ServedAssociation:
         context = self._link.contexts.get(fragment.context_id)
         if context is None:
             raise Abort("unknown-context")
-        data = bytearray()
+        assembler = Assembler()
         with trio.move_on_after(self._limits.object_idle_seconds):
             while True:
-                if not fragment.is_command:
-                    raise Abort("data-set-without-command")
-                if fragment.context_id != context.id:
-                    raise Abort("command-broken-off")
-                data += fragment.data
-                if len(data) > MAX_COMMAND_BYTES:
-                    raise Abort("command-too-long")
-                if fragment.is_last:
-                    return context, _decoded(bytes(data))
+                unit = taken(assembler, fragment)
+                if isinstance(unit, CommandSet):
+                    return context, unit.command
                 fragment = await self._link.receive()
         raise Abort("stalled")
 
@@ -317,13 +309,6 @@ def _judged(
         root=root,
         destination=command.move_destination,
     )
-
-
-def _decoded(data: bytes) -> Command:
-    try:
-        return decode(data)
-    except CommandError:
-        raise Abort("bad-command-set") from None
 
 
 def _originator(command: Command) -> Originator | None:

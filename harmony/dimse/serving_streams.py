@@ -23,6 +23,7 @@ from harmony.upper_layer.commands import (
     CommandField,
     encode,
 )
+from harmony.upper_layer.messages import Assembler, Data, MessageError, Unit
 
 _MOST_COUNTED = 0xFFFF  # in 16 bits, PS3.7 table E.1-1
 _RATE_AFTER_SECONDS = 30.0
@@ -41,6 +42,18 @@ class Abort(Exception):
         self.code = code
 
 
+def taken(assembler: Assembler, fragment: Fragment) -> Unit | None:
+    """What a fragment of the caller makes.
+
+    Raises:
+        Abort: it is not what is due.
+    """
+    try:
+        return assembler.take(fragment)
+    except MessageError as exc:
+        raise Abort(exc.code) from None
+
+
 class IncomingData:
     """The data set of a request, as it arrives. Read by one task.
 
@@ -54,7 +67,7 @@ class IncomingData:
 
     def __init__(self, link: AcceptedLink, context_id: int, limits: ServingLimits) -> None:
         self._link = link
-        self._context_id = context_id
+        self._assembler = Assembler(data_in=context_id)
         self._limits = limits
         self._waited = 0.0
         self._received = 0
@@ -112,14 +125,14 @@ class IncomingData:
         self._waited += trio.current_time() - started
         if fragment is None:
             raise Abort("stalled")
-        if fragment.is_command or fragment.context_id != self._context_id:
-            raise Abort("data-set-broken-off")
-        self._received += len(fragment.data)
-        if fragment.is_last:
+        unit = taken(self._assembler, fragment)
+        assert isinstance(unit, Data)
+        self._received += len(unit.data)
+        if unit.is_last:
             self.ended.set()
         else:
             self._check_pace()
-        return fragment.data
+        return unit.data
 
     def _check_pace(self) -> None:
         limits = self._limits

@@ -5,10 +5,18 @@ from __future__ import annotations
 import functools
 
 from pydicom.uid import UID_dictionary  # type: ignore[attr-defined]  # in no __all__
-from pynetdicom import ALL_TRANSFER_SYNTAXES
-from pynetdicom.presentation import AllStoragePresentationContexts
+
+from harmony.dicom.uids import EXPLICIT_BIG_ENDIAN
 
 _CLASSES = frozenset(("SOP Class", "Meta SOP Class", "Service Class"))
+_NEWER = frozenset(  # than pydicom's dictionary
+    (
+        "1.2.840.10008.5.1.4.1.1.9.100.1",  # Waveform Presentation State
+        "1.2.840.10008.5.1.4.1.1.9.100.2",  # Waveform Acquisition Presentation State
+        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
+        "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation
+    )
+)
 _NOT_SENT = frozenset(
     (
         "1.2.840.10008.1.3.10",  # Media Storage Directory: of files only
@@ -29,8 +37,7 @@ def known_storage_classes() -> frozenset[str]:
         for uid, (name, kind, *_) in UID_dictionary.items()
         if kind == "SOP Class" and "Storage" in name
     }
-    current = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
-    return frozenset((listed | current) - _NOT_SENT)
+    return frozenset((listed | _NEWER) - _NOT_SENT)
 
 
 @functools.cache
@@ -42,5 +49,10 @@ def other_services() -> frozenset[str]:
 
 @functools.cache
 def known_transfer_syntaxes() -> frozenset[str]:
-    """The transfer syntaxes of PS3.5 annex A."""
-    return frozenset(str(uid) for uid in ALL_TRANSFER_SYNTAXES)
+    """The transfer syntaxes of PS3.5 annex A, and big endian, which it had once."""
+    current = {
+        uid
+        for uid, (_, kind, _, retired, *_) in UID_dictionary.items()
+        if kind == "Transfer Syntax" and not retired
+    }
+    return frozenset(current | {EXPLICIT_BIG_ENDIAN})

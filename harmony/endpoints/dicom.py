@@ -15,7 +15,7 @@ import trio
 
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.guarded_socket import TransportLimits
+from harmony.dimse.engines import DEFAULT_ENGINE, Engine
 from harmony.dimse.link import Acceptance, AcceptedLink, AssociationRequest, Rejection
 from harmony.dimse.listener import AcceptLink, Listener, ListenerLimits
 from harmony.dimse.negotiation import Offer, negotiate
@@ -23,6 +23,7 @@ from harmony.dimse.provider import ServingLimits
 from harmony.dimse.serving import ServedAssociation
 from harmony.dimse.storage import known_storage_classes, known_transfer_syntaxes
 from harmony.dimse.tls import ServerTls, server_context
+from harmony.dimse.transport import TransportLimits
 from harmony.endpoints.admission import Admission, Admitted
 from harmony.endpoints.dimse_requests import Requests, Surroundings
 from harmony.endpoints.retrieving import Destination
@@ -50,6 +51,7 @@ class Options:
     """``[endpoints.NAME.options]`` of ``service = "dicom"``; meanings in the schema."""
 
     local_aet: str
+    engine: Engine = DEFAULT_ENGINE
     accept_any_called_aet: bool = False
     bind_addr: str | None = None
     port: int = 11112

@@ -9,7 +9,6 @@ Ports may be 0. The admin listener is off; `text` must not have an ``[admin]``.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,13 @@ import httpx2
 import trio
 
 from harmony.admin.pages import Readiness
-from harmony.assembly import Engines, assemble
+from harmony.assembly import assemble
 from harmony.daemon.running import Daemon, Ended
-from harmony.dimse.pynetdicom_acceptor import accept_link
-from harmony.dimse.pynetdicom_engine import open_link
 from harmony.interfaces import ExchangeSummary
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.log import get_logger
 from harmony.telemetry.metrics import Metrics
+from tests.support import engines
 from tests.support.configuration import load_text
 from tests.support.dcmtk import Called
 
@@ -37,7 +35,12 @@ Value: TypeAlias = str | int | float | bool | Path | Sequence["Value"] | Mapping
 
 
 def table(name: str, service: str, **options: Value) -> str:
-    """The definition of a service, as ``table("endpoints.scp", "dicom", port=0)``."""
+    """The definition of a service, as ``table("endpoints.scp", "dicom", port=0)``.
+
+    A ``dicom`` service gets the engine under test.
+    """
+    if service == "dicom":
+        options = {"engine": engines.under_test(), **options}
     return f'[{name}]\nservice = "{service}"\noptions = {_toml(options)}\n'
 
 
@@ -116,17 +119,13 @@ async def deployed(folder: Path, text: str) -> AsyncIterator[Deployment]:
     assert loaded.configuration is not None, loaded.findings
     observed = Summaries()
     metrics = Metrics()
-    threads = trio.CapacityLimiter(256)
     send_ready, ready = trio.open_memory_channel[Readiness | Ended](1)
     daemon = Daemon(
         loaded.configuration,
         assemble(
             loaded.configuration,
             observer=observed,
-            engines=Engines(
-                open_link=functools.partial(open_link, limiter=threads),
-                accept_link=functools.partial(accept_link, limiter=threads),
-            ),
+            engines=engines.engines(),
             state_dir=folder,
         ),
         metrics=metrics,

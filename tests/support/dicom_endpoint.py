@@ -21,8 +21,6 @@ from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
 from harmony.dimse.link import Proposal
-from harmony.dimse.pynetdicom_acceptor import accept_link
-from harmony.dimse.pynetdicom_engine import open_link
 from harmony.dimse.target import Target, Timeouts
 from harmony.dimse.tls import ServerTls
 from harmony.endpoints.dicom import DicomEndpoint, Options
@@ -31,6 +29,7 @@ from harmony.envelope import Operation, root_cause
 from harmony.holding import Holding
 from harmony.interfaces import Backend
 from harmony.pipeline import Pipeline, Route
+from tests.support import engines
 from tests.support.dcmtk import Called
 from tests.support.gateway import Summaries
 
@@ -82,7 +81,7 @@ class Running:
             tls=tls,
             timeouts=timeouts or Timeouts(),
         )
-        engine = functools.partial(open_link, target, proposals, limiter=trio.CapacityLimiter(256))
+        engine = functools.partial(engines.open_link(engines.calling()), target, proposals)
         try:
             async with trio.open_nursery() as nursery:
                 association = Association(await nursery.start(engine), target)
@@ -139,7 +138,7 @@ async def dicom_endpoint(
         arrivals=arrivals,
         holding=Holding(folder, read.memory_object_bytes),
         observer=observed,
-        accept_link=functools.partial(accept_link, limiter=trio.CapacityLimiter(256)),
+        accept_link=engines.accept_link(),
     )
     async with backend.lifespan(), trio.open_nursery() as nursery:
         (listening,) = await nursery.start(functools.partial(endpoint.serve, pipeline.exchange))

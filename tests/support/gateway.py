@@ -18,14 +18,13 @@ import trio
 
 from harmony.backends import dicom
 from harmony.config.model import HttpListener
-from harmony.dimse.pynetdicom_acceptor import accept_link
-from harmony.dimse.pynetdicom_engine import open_link
 from harmony.dimse.receiving import receivers
 from harmony.endpoints import http
 from harmony.interfaces import ExchangeSummary
 from harmony.pipeline import Pipeline, Route
 from harmony.web.host import HttpHost
 from harmony.web.router import Router
+from tests.support import engines
 
 PREFIX = "/dicom"
 
@@ -91,10 +90,8 @@ async def gateway(
                 {"aet": aet, "host": host, "port": each, "local_aet": "HARMONY", **(options or {})},
                 dicom.Options,
             ),
-            functools.partial(open_link, limiter=trio.CapacityLimiter(256)),
-            serve_receiver=receivers(
-                functools.partial(accept_link, limiter=trio.CapacityLimiter(256)), Path()
-            ),
+            engines.open_link(),
+            serve_receiver=receivers(engines.accept_link(), Path()),
         )
         for name, each in {"pacs": port, **(others or {})}.items()
     }

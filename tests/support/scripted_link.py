@@ -107,6 +107,9 @@ class ScriptedLink:
         body = None if data is None else b"".join([chunk async for chunk in data])
         self.sent.append(Sent(context_id, decode(command), body))
 
+    def take(self) -> Fragment | None:
+        return None
+
     async def receive(self) -> Fragment:
         await trio.lowlevel.checkpoint()
         while not self._fragments:

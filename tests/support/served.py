@@ -207,6 +207,9 @@ class Caller:
             if answer is not None:
                 self.say(answer)
 
+    def take(self) -> Fragment | None:
+        return None
+
     async def receive(self) -> Fragment:
         unit = await self._said.receive()
         if isinstance(unit, Ending):

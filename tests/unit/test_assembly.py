@@ -3,7 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from harmony.assembly import Engines, assemble
+import pytest
+import trio
+
+from harmony.assembly import assemble
 from harmony.backends.dicom import DicomBackend
 from harmony.config.model import (
     Configuration,
@@ -13,6 +16,7 @@ from harmony.config.model import (
     Reference,
     Service,
 )
+from harmony.dimse.engines import DEFAULT_ENGINE, Engine, Engines
 from harmony.endpoints.http import HttpEndpoint
 from harmony.envelope import Operation
 
@@ -46,11 +50,28 @@ async def never(*_, task_status):
     raise AssertionError("nothing is opened here")
 
 
-def assembled(**changes):
-    configuration = dataclasses.replace(CONFIGURATION, **changes)
-    return assemble(
-        configuration, observer=Nobody(), engines=Engines(open_link=never, accept_link=never)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Engines):
+    """Notes who is asked for. None of them runs."""
+
+    threads: trio.CapacityLimiter = dataclasses.field(
+        default_factory=lambda: trio.CapacityLimiter(1)
     )
+    opening: list[Engine] = dataclasses.field(default_factory=list)
+    accepting: list[Engine] = dataclasses.field(default_factory=list)
+
+    def open_link(self, engine):
+        self.opening.append(engine)
+        return never
+
+    def accept_link(self, engine):
+        self.accepting.append(engine)
+        return never
+
+
+def assembled(engines=None, **changes):
+    configuration = dataclasses.replace(CONFIGURATION, **changes)
+    return assemble(configuration, observer=Nobody(), engines=engines or Asked())
 
 
 def test_a_pipeline_joins_its_endpoints_to_its_backends():
@@ -129,3 +150,27 @@ def test_a_dicom_endpoint_binds_where_its_networks_do_and_destinations_are_made_
     assert sorted(assembly.backends) == ["pacs", "station", "viewer"]
     assert assembly.asked == {"pacs"}
     assert list(assembly.routers) == []
+
+
+@pytest.mark.parametrize("engine", [None, *Engine])
+def test_each_service_runs_on_the_engine_that_it_names(engine):
+    named = {} if engine is None else {"engine": engine.value}
+    other = Engine.TRIO if engine is Engine.PYNETDICOM else Engine.PYNETDICOM
+    engines = Asked()
+    assembled(
+        engines,
+        endpoints={
+            "scp": Service(name="scp", service="dicom", options={"local_aet": "H", **named})
+        },
+        pipelines={
+            "router": Pipeline(
+                name="router", endpoints=("scp",), backends=(Reference(name="pacs"),)
+            )
+        },
+        backends={
+            "pacs": Service(name="pacs", service="dicom", options={**PACS, "engine": other.value})
+        },
+    )
+    assert engines.opening == [other]
+    # a receiver of the backend's own would run on the backend's
+    assert engines.accepting == [other, engine or DEFAULT_ENGINE]

@@ -1,6 +1,7 @@
 """The catalog and the schemas say the same, walked from both sides."""
 
 import dataclasses
+import enum
 import types
 import typing
 from collections.abc import Mapping
@@ -57,12 +58,7 @@ def shape_of_options(options):
         elif field.default_factory is not missing:
             assert typing.cast(object, field.default_factory) in tables, field.name
             default = {}
-        choices = [
-            choice
-            for member in members
-            if typing.get_origin(member) is typing.Literal
-            for choice in typing.get_args(member)
-        ]
+        choices = [choice for member in members for choice in choices_of(member)]
         kinds = {kind_of(member) for member in members}
         table = shape_of_options(tables[0]) if tables else None
         shape[field.name] = (required, default, kinds, choices or None, table)
@@ -76,11 +72,19 @@ def members_of(hint):
     return [member for member in typing.get_args(hint) if member is not type(None)]
 
 
+def choices_of(hint):
+    """What a `Literal` or an enumeration allows."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return [member.value for member in hint]
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
 def kind_of(hint):
     if dataclasses.is_dataclass(hint):
         return "object"
-    if typing.get_origin(hint) is typing.Literal:
-        return TYPES[type(typing.get_args(hint)[0])]
+    choices = choices_of(hint)
+    if choices:
+        return TYPES[type(choices[0])]
     return TYPES[typing.get_origin(hint) or hint]
 
 

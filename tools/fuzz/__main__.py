@@ -2,8 +2,9 @@
 
     python -m tools.fuzz [--cases N] [--seed N] [--surface command,elements,...]
 
-In this process: command sets, data sets, identifiers, heads of files. Before a real `dicom`
-endpoint, on sockets: spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
+In this process: command sets, fragments, PDUs, connections in each state (`connection`), data
+sets, identifiers, heads of files. Before a real `dicom` endpoint, on sockets: spoilt PDUs
+(`pdu`), and spoilt requests on good associations (`live`).
 A case that fails is written to tests/corpus, where the tests replay it from then on; with the
 printed seed, its surface and its number it can be made again.
 """
@@ -26,15 +27,18 @@ from tests.support.leak_watch import assert_nothing_left, snapshot
 from tools.fuzz import corpus, inprocess, live, surfaces
 from tools.fuzz.inprocess import Finding
 
-# How many of a hundred cases each surface gets; a connection costs a hundred times a call.
-_SHARES = {
-    "command": 28,
-    "elements": 28,
-    "identifier": 24,
-    "peek": 8,
-    "part10": 8,
-    "pdu": 2,
-    "live": 2,
+# How many cases each surface gets; a connection costs a hundred times a call.
+_CASES = {
+    "command": 150_000,
+    "fragments": 150_000,
+    "decode": 200_000,
+    "connection": 200_000,
+    "elements": 28_000,
+    "identifier": 24_000,
+    "peek": 8_000,
+    "part10": 8_000,
+    "pdu": 2_000,
+    "live": 2_000,
 }
 _SHOWN = 20
 
@@ -44,11 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=100_000, help="over all surfaces")
+    parser.add_argument(
+        "--cases", type=int, help="over all surfaces; by default as many as each is worth"
+    )
     parser.add_argument("--seed", type=int, help="by default another one each time")
     parser.add_argument("--first", type=int, default=0, help="number of each surface's first case")
     parser.add_argument(
-        "--surface", type=_surfaces, default=tuple(_SHARES), help=f"of {','.join(_SHARES)}"
+        "--surface", type=_surfaces, default=tuple(_CASES), help=f"of {','.join(_CASES)}"
     )
     parser.add_argument("--corpus", type=Path, default=corpus.FOLDER)
     options = parser.parse_args(arguments)
@@ -57,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     found = 0
     before = snapshot()
     for surface in options.surface:
-        count = -(-options.cases * _SHARES[surface] // sum(_SHARES[s] for s in options.surface))
+        worth = sum(_CASES[name] for name in options.surface)
+        count = -(-(options.cases or worth) * _CASES[surface] // worth)
         began = time.monotonic()
         findings = _run(surface, seed=seed, first=options.first, count=count)
         print(
@@ -109,8 +116,8 @@ def _report(findings: Sequence[Finding], folder: Path) -> None:
 
 def _surfaces(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if unknown := [name for name in names if name not in _SHARES]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]}: write one of {', '.join(_SHARES)}")
+    if unknown := [name for name in names if name not in _CASES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]}: write one of {', '.join(_CASES)}")
     return names
 
 

@@ -7,7 +7,6 @@ exception. Anything else that comes out of it is a finding.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harmony.dicom.elements import SYNTAXES, Malformed, parse
@@ -17,9 +16,6 @@ from harmony.dicom.peek import Head
 from harmony.dicom.transcode import transcode
 from harmony.envelope import Operation, Root
 from harmony.errors import RequestError
-from harmony.upper_layer import commands
-from tests.support.bad_caller import messages
-from tests.support.bad_caller.chance import spoilt_command
 from tests.support.bad_caller.data_sets import (
     CHARACTER_SET,
     ODD_TEXTS,
@@ -32,6 +28,8 @@ from tests.support.bad_caller.data_sets import (
 from tests.support.bad_caller.data_sets import SYNTAXES as SYNTAX_UIDS
 from tests.support.bad_caller.mutation import mutate
 from tests.support.bad_caller.request import CT, EXPLICIT
+from tools.fuzz import upper_layer
+from tools.fuzz.surface import Surface, Wrong, chunks, is_plain
 
 _OPERATIONS = (Operation.FIND, Operation.GET, Operation.MOVE)
 _PEEKED = frozenset((CHARACTER_SET, PATIENT_ID, STUDY_UID, 0x00080060))
@@ -51,23 +49,6 @@ class Input:
     data: bytes = field(repr=False)
 
 
-class Wrong(Exception):
-    """A surface did what it must not, without raising."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """One reader of bytes.
-
-    Attributes:
-        make: spoils an input for it; gives variant and bytes.
-        check: has it read variant and bytes, as the module says.
-    """
-
-    make: Callable[[random.Random], tuple[str, bytes]]
-    check: Callable[[str, bytes], None]
-
-
 def make_input(surface: str, seed: int, index: int) -> Input:
     """Case `index` of a run; the same arguments give the same case."""
     rng = random.Random(f"{seed}/{surface}/{index}")  # noqa: S311
@@ -79,36 +60,6 @@ def check(case: Input) -> None:
     SURFACES[case.surface].check(case.variant, case.data)
 
 
-def _make_command(rng: random.Random) -> tuple[str, bytes]:
-    made = rng.choice(
-        (
-            messages.echo(),
-            messages.store(change={0x1030: "MOVER", 0x1031: 7}),
-            messages.find(change={0x0901: (0x00100020,), 0x0902: "comment"}),
-            messages.move("DEST"),
-            messages.cancel(),
-            messages.get(change={0x1020: 1, 0x1021: 2, 0x1022: 3, 0x1023: 4, 0x0900: 0xFF00}),
-        )
-    )
-    for _ in range(rng.randint(1, 3)):
-        made = spoilt_command(rng, made)
-    return "", made
-
-
-def _check_command(variant: str, data: bytes) -> None:
-    try:
-        decoded = commands.decode(data)
-    except commands.CommandError as exc:
-        _is_plain(str(exc))
-        return
-    try:
-        again = commands.encode(decoded)
-    except ValueError:
-        return  # a text beyond ASCII, which no caller gets back
-    if commands.decode(again).field != decoded.field:
-        raise Wrong("the command field changed on its way")
-
-
 def _make_elements(rng: random.Random) -> tuple[str, bytes]:
     syntax = rng.choice(SYNTAX_UIDS)
     return syntax, bad_data_set(rng, syntax)
@@ -118,13 +69,13 @@ def _check_elements(syntax: str, data: bytes) -> None:
     try:
         parse(data, SYNTAXES[syntax])
     except Malformed as exc:
-        _is_plain(str(exc))
+        is_plain(str(exc))
         return
     for other in SYNTAX_UIDS:
         try:
             again = transcode(data, syntax, other)
         except Malformed as exc:
-            _is_plain(str(exc))
+            is_plain(str(exc))
             continue
         try:
             parse(again, SYNTAXES[other])
@@ -140,7 +91,7 @@ def _make_peek(rng: random.Random) -> tuple[str, bytes]:
 def _check_peek(variant: str, data: bytes) -> None:
     syntax, size = variant.split()
     head = Head(_PEEKED, syntax)
-    for chunk in _chunks(data, int(size)):
+    for chunk in chunks(data, int(size)):
         if head.feed(chunk):
             break
     if not head.values.keys() <= _PEEKED:
@@ -160,7 +111,7 @@ def _check_identifier(variant: str, data: bytes) -> None:
     try:
         read_query(data, syntax, operation=Operation(operation), root=Root(root))
     except IdentifierError as exc:
-        _is_plain(exc.comment)
+        is_plain(exc.comment)
         if len(exc.comment) > _MAX_COMMENT:
             raise Wrong(f"a comment of {len(exc.comment)} characters") from exc
         if exc.status != 0xA900 and exc.status & 0xF000 != 0xC000:
@@ -180,10 +131,10 @@ def _check_part10(size: str, data: bytes) -> None:
     reader = Part10Reader()
     rest = 0
     try:
-        for chunk in _chunks(data, int(size)):
+        for chunk in chunks(data, int(size)):
             rest += sum(map(len, reader.feed(chunk)))
     except RequestError as exc:
-        _is_plain(exc.detail)
+        is_plain(exc.detail)
         return
     if reader.meta is None and len(data) > MAX_META_BYTES + 1024:
         raise Wrong("it goes on looking for the end of the head")
@@ -191,18 +142,8 @@ def _check_part10(size: str, data: bytes) -> None:
         raise Wrong("more came out than went in")
 
 
-def _is_plain(text: str) -> None:
-    """What is told of an error goes to logs: nothing a peer wrote may be in it unescaped."""
-    if not (text.isascii() and text.isprintable()):
-        raise Wrong(f"the error's text is not plain: {text!a}")
-
-
-def _chunks(data: bytes, size: int) -> Iterator[bytes]:
-    return (data[at : at + size] for at in range(0, len(data), size))
-
-
 SURFACES = {
-    "command": Surface(_make_command, _check_command),
+    **upper_layer.SURFACES,
     "elements": Surface(_make_elements, _check_elements),
     "peek": Surface(_make_peek, _check_peek),
     "identifier": Surface(_make_identifier, _check_identifier),

@@ -9,6 +9,7 @@ import io
 import pytest
 import trio
 
+from harmony.dimse.engines import Engine
 from harmony.telemetry.log import configured
 from tests.support.bad_caller import (
     ECHO_ID,
@@ -30,7 +31,10 @@ from tests.support.bad_caller import (
     table,
 )
 from tests.support.bad_caller.serving import OPTIONS, serve_dicom
+from tests.support.bad_pacs import pdu
 from tools.fuzz import corpus, live
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 SEED = 20261125
 CONNECTIONS = 2000
@@ -100,6 +104,47 @@ async def test_a_request_that_cannot_be_accepted_is_rejected_with_its_reason(req
         with bad_caller(host, port) as caller:
             return caller.associate(request_)
 
+    async with served() as running:
+        assert await in_thread(talk, running.host, running.port) == expected
+
+
+# Source and reason (PS3.8 9.3.8). pynetdicom gives no reasons, and of PDUs that are too long it
+# is told nothing: the guard around its socket hangs up.
+_UNRECOGNISED, _UNEXPECTED, _INVALID = Aborted(2, 1), Aborted(2, 2), Aborted(2, 6)
+_NO_REASON = Aborted(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "by_trio", "by_pynetdicom"),
+    [
+        (pdu.pdu(9, bytes(4)), _UNRECOGNISED, _NO_REASON),
+        (Request().encode(), _UNEXPECTED, _NO_REASON),
+        (pdu.associate_reject(1, 1, 1), _UNEXPECTED, _NO_REASON),
+        (pdu.release_reply(), _UNEXPECTED, _NO_REASON),
+        (pdu.pdu(4, b"\0\0\0\x10\x01\x03"), _INVALID, _NO_REASON),
+        (pdu.pdu(4, b"\0\0\0\x04\x63\x03ab"), _INVALID, Aborted(0, 0)),
+        (b"\x04\0\0\x10\0\0", _INVALID, Closed()),
+    ],
+    ids=[
+        "of no type",
+        "a second request",
+        "an answer",
+        "a release that nobody asked for",
+        "a value that overruns",
+        "a context that was not proposed",
+        "longer than announced",
+    ],
+)
+async def test_a_pdu_against_the_protocol_is_an_abort_that_says_why(
+    said, by_trio, by_pynetdicom, engine
+):
+    def talk(host: str, port: int):
+        with bad_caller(host, port) as caller:
+            caller.associate()
+            caller.send(said)
+            return caller.next()
+
+    expected = {Engine.TRIO: by_trio, Engine.PYNETDICOM: by_pynetdicom}[engine]
     async with served() as running:
         assert await in_thread(talk, running.host, running.port) == expected
 

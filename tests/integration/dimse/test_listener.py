@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import json
 import socket
@@ -11,16 +10,17 @@ import socket
 import pytest
 import trio
 
-from harmony.dimse import pynetdicom_acceptor
-from harmony.dimse.guarded_socket import TransportLimits
+from harmony.dimse.engines import Engine
 from harmony.dimse.listener import Listener, ListenerLimits
 from harmony.dimse.negotiation import Offer, negotiate
 from harmony.dimse.provider import ServingLimits
 from harmony.dimse.serving import ServedAssociation
 from harmony.dimse.storage import known_transfer_syntaxes
+from harmony.dimse.transport import TransportLimits
 from harmony.envelope import Operation
 from harmony.telemetry.log import configured
-from tests.support.bad_caller import Accepted, Closed, Request, bad_caller, proper_echo
+from tests.support import engines
+from tests.support.bad_caller import Aborted, Accepted, Closed, Request, bad_caller, proper_echo
 from tests.support.eventually import eventually
 from tests.support.served import FakeProvider
 
@@ -73,7 +73,7 @@ class Broken:
 
 
 @contextlib.asynccontextmanager
-async def listening(service, hosts=("127.0.0.1",), accept_link=pynetdicom_acceptor.accept_link):
+async def listening(service, hosts=("127.0.0.1",)):
     listener = Listener(
         "test",
         service,
@@ -81,7 +81,7 @@ async def listening(service, hosts=("127.0.0.1",), accept_link=pynetdicom_accept
         port=0,
         tls=None,
         limits=LIMITS,
-        accept_link=functools.partial(accept_link, limiter=trio.CapacityLimiter(16)),
+        accept_link=engines.accept_link(),
     )
     bound = await listener.bind()
     async with trio.open_nursery() as nursery:
@@ -97,8 +97,12 @@ def ends(host, port):
         return caller.next() if isinstance(answer, Accepted) else answer
 
 
+# pynetdicom's links do not know whether they may still say something.
+ENDING = {Engine.TRIO: Aborted(0, 0), Engine.PYNETDICOM: Closed()}
+
+
 @pytest.mark.parametrize("where", ["decide", "open", "run"])
-async def test_a_fault_of_ours_ends_one_association_and_is_told_without_data(where):
+async def test_a_fault_of_ours_ends_one_association_and_is_told_without_data(where, engine):
     service = Service()
     told = io.StringIO()
     with trio.fail_after(20), configured("debug", "json", told):
@@ -106,7 +110,7 @@ async def test_a_fault_of_ours_ends_one_association_and_is_told_without_data(whe
             at = bound[0].host, bound[0].port
             service.fails = where
             for _ in range(3):
-                assert isinstance(await trio.to_thread.run_sync(ends, *at), Closed)
+                assert await trio.to_thread.run_sync(ends, *at) == ENDING[engine]
             service.fails = ""
             await trio.to_thread.run_sync(proper_echo, *at)
             await eventually(lambda: listener.associations == 0)
@@ -117,7 +121,7 @@ async def test_a_fault_of_ours_ends_one_association_and_is_told_without_data(whe
 
 
 async def test_no_descriptor_left_is_one_caller_closed_and_the_next_is_served(monkeypatch):
-    """`socketpair` is what an association needs; the leak watch sees to the caller's socket."""
+    """pynetdicom's links need a `socketpair`; the leak watch sees to the caller's socket."""
     pair = socket.socketpair
     left = [OSError(24, "Too many open files")]
 
@@ -127,7 +131,11 @@ async def test_no_descriptor_left_is_one_caller_closed_and_the_next_is_served(mo
         return pair(*arguments, **named)
 
     told = io.StringIO()
-    with trio.fail_after(20), configured("debug", "json", told):
+    with (
+        trio.fail_after(20),
+        configured("debug", "json", told),
+        engines.tested(Engine.PYNETDICOM),
+    ):
         async with listening(Service()) as (_, bound):
             at = bound[0].host, bound[0].port
             monkeypatch.setattr("harmony.dimse.reactor.socket.socketpair", scarce)
@@ -136,6 +144,7 @@ async def test_no_descriptor_left_is_one_caller_closed_and_the_next_is_served(mo
     assert "association.failed" in told.getvalue()
 
 
+@pytest.mark.usefixtures("engine")
 async def test_several_addresses_are_served_and_told():
     with trio.fail_after(20):
         async with listening(Service(), ("127.0.0.1", "127.0.0.2")) as (_, bound):

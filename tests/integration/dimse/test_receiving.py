@@ -6,13 +6,13 @@ import contextlib
 import functools
 from pathlib import Path
 
+import pytest
 import trio
 
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.pynetdicom_acceptor import accept_link
 from harmony.dimse.receiver import Receiver
 from harmony.dimse.receiving import receivers
-from tests.support import dimse
+from tests.support import dimse, engines
 from tests.support.bad_caller import (
     ECHO_ID,
     FIND_ID,
@@ -28,6 +28,8 @@ from tests.support.bad_caller import (
     messages,
 )
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 AET = "RECEIVER"
 
 
@@ -35,7 +37,7 @@ AET = "RECEIVER"
 async def receiving():
     """Its register and its port."""
     arrivals = Arrivals(AET)
-    serve = receivers(functools.partial(accept_link, limiter=trio.CapacityLimiter(16)), Path())
+    serve = receivers(engines.accept_link(), Path())
     with trio.fail_after(20):
         async with serve(Receiver(local_aet=AET, port=0), arrivals) as port:
             yield arrivals, port

@@ -36,6 +36,8 @@ from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, gateway
 from tests.support.part10 import part10
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 UIDS = {"query_level": "STUDY", "study_instance_uid": "1.2.3"}
 PATIENT = {"timeouts": asdict(Timeouts()), "max_associations": 1, "max_waiting": 5}
 BIG = dimse.instance(4_000_000, uid="1.2.3.4")

@@ -25,6 +25,8 @@ from tests.support.dicom_endpoint import dicom_endpoint
 from tests.support.eventually import eventually
 from tests.support.fake_backend import FakeBackend, Shelf, gives, match
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 30
 ECHO = contexts.for_queries()
 

@@ -14,7 +14,7 @@ from tests.support import dimse
 from tests.support.dicom_endpoint import destination, dicom_endpoint
 from tests.support.fake_backend import FakeBackend
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("engine")]
 
 SIZE = 200 * 1024 * 1024
 MOST = 60 * 1024 * 1024

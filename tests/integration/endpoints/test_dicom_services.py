@@ -1,10 +1,12 @@
-"""Each service of a `dicom` endpoint over real sockets, called by Harmony's own SCU."""
+"""Each service of a `dicom` endpoint over real sockets, called by Harmony's own SCU.
+
+Each engine serves each.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,6 @@ from harmony.backends import dicom
 from harmony.dimse import contexts
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.link import Proposal
-from harmony.dimse.pynetdicom_acceptor import accept_link
-from harmony.dimse.pynetdicom_engine import open_link
 from harmony.dimse.receiver import Receiver
 from harmony.dimse.receiving import receivers
 from harmony.envelope import (
@@ -31,10 +31,12 @@ from harmony.envelope import (
 )
 from harmony.errors import HarmonyError, UpstreamError
 from harmony.pipeline import Pipeline
-from tests.support import dimse
+from tests.support import dimse, engines
 from tests.support.dicom_endpoint import destination, dicom_endpoint
 from tests.support.fake_backend import FakeBackend, Shelf, gives
 from tests.support.fake_backend import match as row_of
+
+pytestmark = pytest.mark.usefixtures("engine", "calling_engine")
 
 SECONDS = 20
 CT, EXPLICIT = dimse.CT, dimse.EXPLICIT
@@ -246,7 +248,7 @@ async def test_a_move_from_one_endpoint_to_another_over_dimse(nursery):
             way = dicom.DicomBackend(
                 "ws",
                 dicom.Options(aet="HARMONY", host=there.host, port=there.port, local_aet="MOVER"),
-                functools.partial(open_link, limiter=trio.CapacityLimiter(16)),
+                engines.open_link(),
             )
             async with (
                 way.lifespan(),
@@ -379,9 +381,7 @@ async def test_an_endpoint_whose_port_is_taken_says_so_plainly():
 async def test_a_receiver_whose_port_is_taken_says_so_plainly():
     with trio.fail_after(SECONDS):
         async with dicom_endpoint(FakeBackend(gives())) as running:
-            serve = receivers(
-                functools.partial(accept_link, limiter=trio.CapacityLimiter(1)), Path()
-            )
+            serve = receivers(engines.accept_link(), Path())
             receiver = Receiver(local_aet="RECEIVER", port=running.port)
             with pytest.raises(OSError, match=r"."):
                 async with serve(receiver, Arrivals("RECEIVER")):

@@ -37,6 +37,8 @@ from tests.support import dimse
 from tests.support.dicom_endpoint import destination, dicom_endpoint
 from tests.support.fake_backend import FakeBackend, Once, Shelf, gives, match
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 20
 COUNT = 5
 STORES = contexts.for_store([(dimse.CT, dimse.EXPLICIT)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import asdict
 
+import pytest
 import trio
 
 from harmony.telemetry.exchanges import Reporter
@@ -14,6 +15,8 @@ from tests.support import dimse
 from tests.support.bad_pacs import Final, Rows, Script, bad_pacs
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 MARK = "ZQXDOE^JOHN"
 OPTIONS = {"timeouts": asdict(dimse.IMPATIENT)}

@@ -27,6 +27,8 @@ from tests.support.bad_pacs import (
 from tests.support.gateway import gateway
 from tests.support.part10 import part10
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 STUDY = {"query_level": "STUDY", "study_instance_uid": "1.2.3"}
 ALL = {"query_level": "STUDY"}
 OPTIONS = {"timeouts": asdict(dimse.IMPATIENT), "keep_seconds": 0.2}

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 
+import pytest
 import trio
 
 from harmony.dicom.multipart import MultipartReader, PartBegin, boundary_of
@@ -14,6 +15,8 @@ from tests.support.bad_pacs import Final, Rows, Script, SendInstances, bad_pacs
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
 from tests.support.part10 import part10
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 UIDS = {"query_level": "STUDY", "study_instance_uid": "1.2.3"}
 MEGABYTE = 1 << 20

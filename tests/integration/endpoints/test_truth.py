@@ -15,7 +15,7 @@ import trio
 
 from harmony.dicom.multipart import MultipartReader, boundary_of
 from harmony.errors import RequestError
-from tests.support import dimse
+from tests.support import dimse, engines
 from tests.support.bad_pacs import (
     Abort,
     Accept,
@@ -48,6 +48,8 @@ from tests.support.bad_pacs import (
 from tests.support.gateway import Gateway, gateway
 from tests.support.part10 import part10
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 UIDS = {
     "PATIENT": {"patient_id": "P1"},
     "STUDY": {"study_instance_uid": "1.2.3"},
@@ -62,9 +64,11 @@ LEVELS = tuple(UIDS)
 ASKED = [("echo", "")]
 ASKED += [(operation, level) for operation in ("find", "get", "move") for level in LEVELS]
 ASKED += [("store", "")]
-asked = pytest.mark.parametrize(
-    ("operation", "level"), ASKED, ids=["-".join(filter(None, pair)) for pair in ASKED]
+# No engine sees the level.
+asked = engines.cases(
+    ("operation", "level"), ASKED, core=[each for each in ASKED if each[1] in ("", "STUDY")]
 )
+at_each_level = engines.cases(["level"], [(level,) for level in LEVELS], core=[("STUDY",)])
 
 THREE = [dimse.instance(uid=f"1.2.3.4.{n}") for n in range(3)]
 GOOD = Script(
@@ -308,7 +312,7 @@ FIND_ENDINGS: dict[str, Steps] = {
 }
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@at_each_level
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize("ending", FIND_ENDINGS.values(), ids=FIND_ENDINGS.keys())
 async def test_rows_that_break_off_never_end_cleanly(
@@ -336,7 +340,7 @@ GET_ENDINGS: dict[str, Steps] = {
 }
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@at_each_level
 @pytest.mark.parametrize("ending", GET_ENDINGS.values(), ids=GET_ENDINGS.keys())
 async def test_instances_that_break_off_never_end_cleanly(level: str, ending: Steps) -> None:
     script = replace(GOOD, get=(SendInstances(THREE), *ending))
@@ -356,7 +360,7 @@ MOVE_ENDINGS: dict[str, Steps] = {
 }
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@at_each_level
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize("ending", MOVE_ENDINGS.values(), ids=MOVE_ENDINGS.keys())
 async def test_a_move_that_breaks_off_never_ends_cleanly(
@@ -455,7 +459,7 @@ async def test_a_move_of_which_a_part_failed_says_so() -> None:
     assert answer["missing"] == ["1.2.3.4.9"]
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@at_each_level
 async def test_nothing_found_is_an_empty_list_only_for_success(level: str) -> None:
     with trio.fail_after(30), bad_pacs(Script()) as peer:
         async with gateway(port=peer.port, options=OPTIONS) as running:

@@ -10,6 +10,8 @@ from tests.support.eventually import eventually
 from tests.support.gateway import gateway
 from tests.support.studies import Plan, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 60
 IMPATIENT = {
     "connect_seconds": 1.0,

@@ -10,6 +10,8 @@ from pydicom import dcmread
 
 from tests.support.studies import CHARSETS, UNDECLARED, Plan, charset_case, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 30
 SMALL = Plan(studies=3, series=2, instances=2, size=16)
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"

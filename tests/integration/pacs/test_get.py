@@ -13,6 +13,8 @@ from pydicom import dcmread
 from tests.support.files import contents, parts
 from tests.support.studies import TRANSFER_SYNTAXES, Kind, Plan, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 30
 # In pydicom's wheel. Its function that finds test files would download others.
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -11,6 +11,8 @@ from tests.integration.pacs.conftest import DOWN
 from tests.support.files import contents
 from tests.support.studies import Plan, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 30
 NDJSON = {"accept": "application/x-ndjson"}
 

@@ -21,6 +21,8 @@ from tests.support.moving import StoreAt
 from tests.support.processes import free_port
 from tests.support.studies import Plan, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 60
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.integration.pacs.conftest import NOBODY_LISTENS
+from tests.support import engines
 from tests.support.bad_pacs import Rows, Script, Silence, bad_pacs
 from tests.support.dcmtk import (
     PATIENT_ROOT,
@@ -27,7 +28,7 @@ from tests.support.files import contents
 from tests.support.storescp import storescp as storescp_running
 from tests.support.studies import Kind, Plan, write_studies
 
-pytestmark = pytest.mark.usefixtures("dcmtk")
+pytestmark = pytest.mark.usefixtures("dcmtk", "engine")
 
 SECONDS = 100
 HERE = "127.0.0.1"
@@ -85,6 +86,9 @@ LEVELS = [
     (PATIENT_ROOT, "PATIENT"),
     *itertools.product((PATIENT_ROOT, STUDY_ROOT), ("STUDY", "SERIES", "IMAGE")),
 ]
+at_each_level = engines.cases(
+    ("root", "level"), LEVELS, core=[(PATIENT_ROOT, "PATIENT"), (STUDY_ROOT, "STUDY")]
+)
 RETURNED = {
     "PATIENT": ("PatientID", "PatientName", "PatientBirthDate"),
     "STUDY": ("PatientName", "StudyInstanceUID", "StudyDate", "ModalitiesInStudy"),
@@ -115,7 +119,7 @@ def in_order(files):
     return sorted(files, key=lambda file: file.sop_instance_uid)
 
 
-@pytest.mark.parametrize(("root", "level"), LEVELS)
+@at_each_level
 async def test_a_query_finds_what_the_pacs_itself_gives(archive, made, tmp_path, root, level):
     keys = dict.fromkeys(RETURNED[level], "")
     unique = unique_keys(made[0], root, level)
@@ -152,7 +156,7 @@ async def test_matching_is_left_to_the_pacs(archive, made, tmp_path, keys):
     assert meaning(found.rows) == meaning(direct.rows)
 
 
-@pytest.mark.parametrize(("root", "level"), LEVELS)
+@at_each_level
 async def test_a_get_brings_the_files_of_the_pacs(archive, made, tmp_path, root, level):
     one = made[0]
     keys = unique_keys(one, root, level)
@@ -166,7 +170,7 @@ async def test_a_get_brings_the_files_of_the_pacs(archive, made, tmp_path, root,
     assert in_order(got.received) == wanted
 
 
-@pytest.mark.parametrize(("root", "level"), LEVELS)
+@at_each_level
 async def test_a_move_brings_the_files_to_its_destination(
     archive, made, storescp, tmp_path, root, level
 ):

@@ -13,7 +13,7 @@ from tests.support.pacs import ProcessPacs, available
 from tests.support.storescp import storescp as storescp_running
 from tests.support.studies import Plan, write_studies
 
-pytestmark = pytest.mark.usefixtures("dcmtk")
+pytestmark = pytest.mark.usefixtures("dcmtk", "engine")
 
 SECONDS = 100
 HERE = "127.0.0.1"

@@ -12,6 +12,8 @@ from pydicom import dcmread
 from tests.support.files import contents, multipart, parts
 from tests.support.studies import Kind, Plan, make_instances, write_studies
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 SECONDS = 30
 DICOM = {"content-type": "application/dicom"}
 INSTANCE = "00080018"

@@ -13,7 +13,6 @@ from typing import cast
 import trio
 
 from harmony.dimse.arrivals import Arrivals
-from harmony.dimse.pynetdicom_acceptor import accept_link
 from harmony.endpoints.dicom import DicomEndpoint, Options, Timeouts
 from harmony.envelope import (
     Instance,
@@ -27,6 +26,7 @@ from harmony.envelope import (
 from harmony.holding import Holding
 from harmony.interfaces import ExchangeSummary
 from harmony.pipeline import Pipeline, Route
+from tests.support import engines
 from tests.support.bad_caller.data_sets import PATIENT_ID, STUDY_UID, element, identifier
 from tests.support.bad_caller.request import CT, EXPLICIT, Request
 from tests.support.fake_backend import FakeBackend, Send
@@ -95,7 +95,7 @@ async def serve_dicom(options: Options = OPTIONS) -> AsyncIterator[Served]:
         arrivals=Arrivals(options.local_aet),
         holding=Holding(None, options.memory_object_bytes),
         observer=_Nobody(),
-        accept_link=functools.partial(accept_link, limiter=trio.CapacityLimiter(256)),
+        accept_link=engines.accept_link(),
     )
     pipeline = Pipeline("test", [Route(backend)])
     async with trio.open_nursery() as nursery:

@@ -156,6 +156,7 @@ def test_conditions_that_are_taken(tmp_path, condition):
         ("tls = true", "HRM-E101", "true", "expected table"),
         ("tls = {}\nuse_tls = false", "HRM-E122", "use_tls", "exclude each other"),
         ("retrieve = 'mve'", "HRM-E104", "'mve'", "unknown value `mve`"),
+        ("engine = 'tiro'", "HRM-E104", "'tiro'", "unknown value `tiro`"),
         ("receiver = 7", "HRM-E101", "7", "expected string or table, found integer"),
         ("receiver = {}", "HRM-E102", "receiver", "missing required key `local_aet`"),
         ("receiver = { aet = 'A' }", "HRM-E102", "receiver", "`local_aet`"),

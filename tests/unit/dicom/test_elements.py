@@ -59,6 +59,17 @@ def test_pixel_representation_says_which_vr_is_meant(signed: bool) -> None:
     assert parse(data, IMPLICIT)[1].vr == ("SS" if signed else "US")
 
 
+def test_pixel_representation_of_an_item_ends_with_it():
+    signed = b"\x28\x00\x03\x01\x02\x00\x00\x00\1\0"
+    smallest = b"\x28\x00\x06\x01\x02\x00\x00\x00ab"
+    item = ITEM + length(signed + smallest) + signed + smallest
+    data = b"\x08\x00\x32\x10" + length(item) + item + smallest
+    [sequence, outside] = parse(data, IMPLICIT)
+    assert isinstance(sequence.value, list)
+    assert sequence.value[0][1].vr == "SS"
+    assert outside.vr == "US"
+
+
 @pytest.mark.parametrize(
     ("tag", "vr"),
     [
@@ -94,6 +105,23 @@ def nested(depth: int) -> bytes:
         (SEQUENCE + b"\x08\0\0\0" + ITEM + b"\x02\0\0\0", "item is longer"),
         (SEQUENCE + UNDEFINED, "sequence has no end"),
         (SEQUENCE + UNDEFINED + ITEM + UNDEFINED + CODE, "item has no end"),
+        (
+            SEQUENCE + length(ITEM + UNDEFINED + ITEM_END) + ITEM + UNDEFINED + ITEM_END + bytes(4),
+            "longer",
+        ),
+        (SEQUENCE + UNDEFINED + SEQUENCE_END, "ends within"),
+        (SEQUENCE + UNDEFINED + ITEM + UNDEFINED + ITEM_END, "longer"),
+        (
+            SEQUENCE
+            + b"\x18\0\0\0"
+            + ITEM
+            + b"\x10\0\0\0"
+            + SEQUENCE
+            + UNDEFINED
+            + SEQUENCE_END
+            + bytes(4),
+            "sequence is longer",
+        ),
         (ITEM + bytes(4), "no proper VR"),
         (CODE * (MAX_ELEMENTS + 1), "elements"),
         (nested(MAX_DEPTH + 1), "nested"),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmony.dimse.first_pdu import BadStart, judge_head, read_associate_request, send_abort
-from harmony.dimse.guarded_socket import MAX_ASSOCIATE_BYTES
+from harmony.upper_layer.reading import MAX_ASSOCIATE_BYTES
 from tests.support.bad_caller import Request
 
 REQUEST = Request().encode()

@@ -1,6 +1,8 @@
 """What counts as storage."""
 
 from pydicom.uid import UID
+from pynetdicom import ALL_TRANSFER_SYNTAXES
+from pynetdicom.presentation import AllStoragePresentationContexts
 
 from harmony.dicom.uids import is_uid
 from harmony.dimse.contexts import FIND, GET, MOVE, VERIFICATION, for_get
@@ -20,6 +22,7 @@ def test_classes_of_today_and_retired_ones_are_known():
     assert "1.2.840.10008.5.1.4.1.1.88.11" in known  # basic text SR
     assert "1.2.840.10008.5.1.4.1.1.9" in known  # standalone curve, retired
     assert all(map(is_uid, known))
+    assert known >= {str(each.abstract_syntax) for each in AllStoragePresentationContexts}
 
 
 def test_what_a_get_asks_for_here_is_known():
@@ -40,5 +43,6 @@ def test_other_services_are_not_storage():
 
 def test_transfer_syntaxes_are_those_of_the_standard():
     known = known_transfer_syntaxes()
-    assert {"1.2.840.10008.1.2", "1.2.840.10008.1.2.4.90"} <= known
+    assert known >= set(ALL_TRANSFER_SYNTAXES)
+    assert "1.2.840.10008.1.2.6.1" not in known  # MIME encapsulation, retired
     assert all(UID(uid).is_transfer_syntax for uid in known)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pytest
-import trio
 
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.contexts import FIND, GET, MOVE, VERIFICATION
 from harmony.dimse.link import Acceptance, AssociationRequest, Proposal, Rejection
 from harmony.dimse.negotiation import APPLICATION_CONTEXT
-from harmony.dimse.pynetdicom_acceptor import accept_link
 from harmony.endpoints.dicom import DicomEndpoint, Options
 from harmony.envelope import Operation
 from harmony.holding import Holding
 from harmony.interfaces import PortClaim
+from tests.support import engines
 from tests.support.gateway import Summaries
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -40,7 +38,7 @@ def endpoint(operations=ALL, peers=(), **options):
         arrivals=Arrivals("HARMONY"),
         holding=Holding(None, 1000),
         observer=Summaries(),
-        accept_link=functools.partial(accept_link, limiter=trio.CapacityLimiter(1)),
+        accept_link=engines.accept_link(),
     )
 
 
