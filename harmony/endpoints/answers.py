@@ -7,7 +7,7 @@ then the body has no proper end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import trio
@@ -87,6 +87,13 @@ class MatchWriter:
                 piece.clear()
         if piece:
             await self._send(bytes(piece))
+
+
+def joined(rows: Sequence[bytes], *, lines: bool) -> bytes:
+    """All matches there are, as one body."""
+    if lines:
+        return b"".join([row + b"\n" for row in rows])
+    return b"[" + b",".join(rows) + b"]"
 
 
 async def encode(matches: list[Match]) -> list[bytes]:

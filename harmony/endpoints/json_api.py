@@ -26,6 +26,7 @@ from harmony.endpoints.answers import (
     PartMissing,
     encode,
     first_instance,
+    joined,
     move_answer,
     store_answer,
     write_instances,
@@ -171,18 +172,21 @@ class JsonApi:
                 items.outcome if items.has_ended else None,
                 all_keys=all(match.all_keys_supported for match in first),
             )
-            told = items.has_ended
-            await _start(reply, 200, kind, headers, trailers=not told)
+            if items.has_ended:
+                account.items = len(rows)
+                body = joined(rows, lines=kind == NDJSON)
+                await _whole(reply, account, 200, kind, body, headers)
+                return
+            await _start(reply, 200, kind, headers, trailers=True)
             writer = MatchWriter(_counted(reply, account), lines=kind == NDJSON)
             await writer.write_rows(rows)
             outcome = await writer.write(items)
             account.items = writer.count
             late = _warnings(request, outcome, all_keys=writer.all_keys_supported)
-            untold = bool(late) and not told
-            if untold and not reply.can_send_trailers and _lacks(outcome, query):
+            if late and not reply.can_send_trailers and _lacks(outcome, query):
                 raise PartMissing(outcome)
             await writer.end()
-            await reply.finish(late if untold and reply.can_send_trailers else ())
+            await reply.finish(late if reply.can_send_trailers else ())
 
     async def _get(
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
@@ -206,6 +210,7 @@ class JsonApi:
             account.backend = response.backend
             if kind == NDJSON:
                 await _start(reply, 200, NDJSON, ())
+                await reply.flush()
                 await write_progress(response.items, _counted(reply, account))
                 await reply.finish()
                 return
@@ -375,10 +380,15 @@ async def _start(
 
 
 async def _whole(
-    reply: Reply, account: _Account, status: int, kind: str | None, body: bytes
+    reply: Reply,
+    account: _Account,
+    status: int,
+    kind: str | None,
+    body: bytes,
+    headers: Headers = (),
 ) -> None:
     length: Headers = (("content-length", str(len(body))),) if status != 204 else ()
-    await _start(reply, status, kind, length)
+    await _start(reply, status, kind, (*headers, *length))
     if body:
         account.bytes_out += len(body)
         await reply.send(body)

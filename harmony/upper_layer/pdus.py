@@ -20,7 +20,7 @@ from harmony.upper_layer.user_information import (
     at_least,
     item,
     items,
-    uid_bytes,
+    uid_item,
     uid_text,
 )
 
@@ -279,7 +279,7 @@ def _associate(
 ) -> bytes:
     if not 0 <= pdu.protocol_version <= 0xFFFF:
         raise ValueError(f"protocol_version does not fit into 2 bytes: {pdu.protocol_version}")
-    context = item(_APPLICATION_CONTEXT, uid_bytes(pdu.application_context, "application_context"))
+    context = uid_item(_APPLICATION_CONTEXT, pdu.application_context, "application_context")
     user = item(_USER_INFORMATION, user_information.encode(pdu.user), "user")
     fixed = _FIXED.pack(pdu.protocol_version, called, calling)
     return b"".join((fixed, context, *contexts, user))
@@ -295,9 +295,9 @@ def _check_ids(ids: Sequence[int]) -> None:
 def _proposed(context: ProposedContext) -> bytes:
     if not context.transfer_syntaxes:
         raise ValueError("transfer_syntaxes is empty: a context proposes at least one")
-    abstract = item(_ABSTRACT_SYNTAX, uid_bytes(context.abstract_syntax, "abstract_syntax"))
+    abstract = uid_item(_ABSTRACT_SYNTAX, context.abstract_syntax, "abstract_syntax")
     syntaxes = [
-        item(_TRANSFER_SYNTAX, uid_bytes(syntax, "transfer_syntaxes"))
+        uid_item(_TRANSFER_SYNTAX, syntax, "transfer_syntaxes")
         for syntax in context.transfer_syntaxes
     ]
     value = b"".join((bytes((context.id, 0, 0, 0)), abstract, *syntaxes))
@@ -307,7 +307,7 @@ def _proposed(context: ProposedContext) -> bytes:
 def _answered(context: AnsweredContext) -> bytes:
     if not 0 <= context.result <= _MAX_CONTEXT_RESULT:
         raise ValueError(f"result is not 0 to {_MAX_CONTEXT_RESULT}: {context.result}")
-    syntax = item(_TRANSFER_SYNTAX, uid_bytes(context.transfer_syntax, "transfer_syntax"))
+    syntax = uid_item(_TRANSFER_SYNTAX, context.transfer_syntax, "transfer_syntax")
     return item(_ANSWERED_CONTEXT, bytes((context.id, 0, context.result, 0)) + syntax)
 
 

@@ -3,8 +3,8 @@
 PS3.8 9.3.2.3, 9.3.3.3 and D.1; PS3.7 D.3.3. `decode` is tolerant: it passes over items that it
 does not know, and of an item that may be there once it takes the last. `encode` is strict.
 
-The shape of all items, which those of `pdus` share, is here too: `items`, `item`, `uid_text` and
-`uid_bytes` (PS3.8 9.3.1 and annex F).
+The shape of all items, which those of `pdus` share, is here too: `items`, `item`, `uid_item` and
+`uid_text` (PS3.8 9.3.1 and annex F).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def encode(user: UserInformation) -> bytes:
     if user.maximum_length is not None:
         parts.append(item(_MAXIMUM_LENGTH, _number(user.maximum_length, 4, "maximum_length")))
     if (uid := user.implementation_class_uid) is not None:
-        parts.append(item(_IMPLEMENTATION_CLASS_UID, uid_bytes(uid, "implementation_class_uid")))
+        parts.append(uid_item(_IMPLEMENTATION_CLASS_UID, uid, "implementation_class_uid"))
     if (window := user.asynchronous_operations) is not None:
         invoked = _number(window.invoked, 2, "asynchronous_operations.invoked")
         performed = _number(window.performed, 2, "asynchronous_operations.performed")
@@ -237,7 +237,7 @@ def uid_text(value: memoryview) -> str:
     return str(value, "latin-1").rstrip("\0 ")
 
 
-def uid_bytes(uid: str, name: str) -> bytes:
+def _uid_bytes(uid: str, name: str) -> bytes:
     """Write a UID, unpadded. PS3.8 annex F.
 
     Raises:
@@ -246,6 +246,16 @@ def uid_bytes(uid: str, name: str) -> bytes:
     if not _UID.fullmatch(uid):
         raise ValueError(f"{name} is no UID: 1 to 64 digits and dots")
     return uid.encode("ascii")
+
+
+def uid_item(kind: int, uid: str, name: str) -> bytes:
+    """Write an item that holds a UID alone.
+
+    Raises:
+        ValueError: what `name` holds is none.
+    """
+    value = _uid_bytes(uid, name)
+    return bytes((kind, 0, 0, len(value))) + value
 
 
 def at_least(value: memoryview, size: int) -> memoryview:
@@ -272,7 +282,7 @@ def _counted(value: bytes, name: str) -> bytes:
 
 
 def _counted_uid(uid: str, name: str) -> bytes:
-    return _counted(uid_bytes(uid, name), name)
+    return _counted(_uid_bytes(uid, name), name)
 
 
 def _number(value: int, size: int, name: str) -> bytes:
@@ -286,7 +296,7 @@ def _number(value: int, size: int, name: str) -> bytes:
 
 
 def _version_name(name: str) -> bytes:
-    # ISO 646 is ASCII without the letters that countries replace; nobody holds to that
+    # ISO 646, basic G0 set: PS3.7 D.3.3.2.3
     if not (1 <= len(name) <= _MAX_NAME and name.isascii() and name.isprintable()):
         raise ValueError(
             f"implementation_version_name is not 1 to {_MAX_NAME} printable characters of ASCII"

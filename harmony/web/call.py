@@ -66,6 +66,7 @@ class Call:
         self._http2 = scope["http_version"] == "2"
         self._body_received = False
         self._started = False
+        self._head: Sent | None = None
         self._trailers = False
         self._finished = False
         self._gone = False
@@ -141,10 +142,17 @@ class Call:
                 self._finished = not message.get("more_trailers", False)
         if self._http2:
             await self._send_paced(message)
+        elif message["type"] == "http.response.start":
+            self._head = message  # it goes with what comes next
         else:
-            await self._stream.send(message)
+            await self._stream.send(*self._take_head(), message)
         if self._finished:
             self._around.undelimited(False)
+
+    def _take_head(self) -> list[Sent]:
+        """The head of the answer, if it is not sent yet."""
+        head, self._head = self._head, None
+        return [] if head is None else [head]
 
     def _begin(self, message: Sent) -> Sent:
         headers = list(message.get("headers", ()))
@@ -177,6 +185,9 @@ class Call:
                 raise BrokenPipeError("the client stopped reading")
 
     async def break_off(self) -> None:
+        if not self._gone:
+            for head in self._take_head():
+                await self._stream.send(head)
         self._finished = False
         self._go()
         if self._http2:

@@ -9,7 +9,8 @@ integration tests of this room must pass before its version is raised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, cast
 
 import h2.errors
@@ -78,12 +79,23 @@ class Host(Protocol):
 class Stream:
     """The answer to one request."""
 
-    def __init__(self, http_stream: HTTPStream, protocol: H11Protocol | _Http2) -> None:
+    def __init__(
+        self, engine: Engine, http_stream: HTTPStream, protocol: H11Protocol | _Http2
+    ) -> None:
+        self._engine = engine
         self._http_stream = http_stream
         self._protocol = protocol
 
-    async def send(self, message: Sent) -> None:
-        await self._http_stream.app_send(cast("Any", message))
+    async def send(self, *messages: Sent) -> None:
+        """Send parts of the answer; over HTTP/1 their bytes are written together."""
+        if isinstance(self._protocol, _Http2) or len(messages) == 1:
+            for message in messages:
+                await self._http_stream.app_send(cast("Any", message))
+            return
+        with self._engine.gathered() as gathered:
+            for message in messages:
+                await self._http_stream.app_send(cast("Any", message))
+        await self._engine.write(gathered)
 
     async def release(self) -> None:
         """The application has returned; what it left open is closed."""
@@ -118,6 +130,7 @@ class Engine:
         server: tuple[str, int] | None,
     ) -> None:
         self._host = host
+        self._gathered: bytearray | None = None
         protocol = _Http2 if http2 else H11Protocol
         self._protocol: H11Protocol | _Http2 = protocol(
             cast("Any", None),  # the application: requests begin at our host
@@ -143,12 +156,27 @@ class Engine:
         await self._protocol.handle(Closed())
 
     def stream(self, http_stream: HTTPStream) -> Stream:
-        return Stream(http_stream, self._protocol)
+        return Stream(self, http_stream, self._protocol)
+
+    @contextlib.contextmanager
+    def gathered(self) -> Iterator[bytearray]:
+        """Collect what is to be written in this block, instead of writing it."""
+        self._gathered = bytearray()
+        try:
+            yield self._gathered
+        finally:
+            self._gathered = None
+
+    async def write(self, data: bytes | bytearray) -> None:
+        if data:
+            await self._host.write(bytes(data))
 
     async def _on_event(self, event: Event) -> None:
         if isinstance(event, RawData):
-            if event.data:
-                await self._host.write(event.data)
+            if self._gathered is not None:
+                self._gathered += event.data
+            else:
+                await self.write(event.data)
         elif isinstance(event, Closed):
             self._host.close()
             await self.gone()

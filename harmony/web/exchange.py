@@ -178,6 +178,7 @@ class Reply:
         return self.status is not None
 
     async def start(self, status: int, headers: Headers = ()) -> None:
+        """Begin the answer. The head may wait for what comes next; see `flush`."""
         raw = _encode((*headers, *problems.always(self._request_id)))
         self._trailers = self.can_send_trailers and any(name == b"trailer" for name, _ in raw)
         self.status = status
@@ -199,6 +200,13 @@ class Reply:
             for start in range(0, len(data), _PIECE_BYTES):
                 piece = data[start : start + _PIECE_BYTES]
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        except OSError as exc:
+            raise ClientGone from exc
+
+    async def flush(self) -> None:
+        """Let the client have the head now: the body takes its time."""
+        try:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         except OSError as exc:
             raise ClientGone from exc
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,15 +56,22 @@ def failure(case: Input) -> str | None:
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise `_Overdue` after so much time of this process's own, however busy the machine is."""
+    """Raise `_Overdue` after so much time of this process's own, however busy the machine is.
+
+    Nor does it count how long the garbage of others takes to collect.
+    """
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise _Overdue
 
     previous = signal.signal(signal.SIGVTALRM, ring)
+    collects = gc.isenabled()
+    gc.disable()
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, previous)
+        if collects:
+            gc.enable()

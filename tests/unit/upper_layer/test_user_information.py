@@ -134,8 +134,8 @@ def as_pynetdicom(user: UserInformation) -> reference.UserInformationItem:
 def from_pynetdicom(item: Any) -> UserInformation:
     """What pynetdicom read."""
     window = item.async_ops_window
-    asked = [one for one in item.user_data if isinstance(one, reference.UserIdentitySubItemRQ)]
-    answers = [one for one in item.user_data if isinstance(one, reference.UserIdentitySubItemAC)]
+    asked = those(item, reference.UserIdentitySubItemRQ)
+    answers = those(item, reference.UserIdentitySubItemAC)
     return UserInformation(
         maximum_length=item.maximum_length,
         implementation_class_uid=item.implementation_class_uid,
@@ -146,8 +146,8 @@ def from_pynetdicom(item: Any) -> UserInformation:
             performed=window.maximum_number_operations_performed,
         ),
         roles=tuple(
-            RoleSelection(sop_class_uid=uid, scu=role.scu == 1, scp=role.scp == 1)
-            for uid, role in item.role_selection.items()
+            RoleSelection(sop_class_uid=role.uid, scu=role.scu == 1, scp=role.scp == 1)
+            for role in those(item, reference.SCP_SCU_RoleSelectionSubItem)
         ),
         extended=tuple(
             ExtendedNegotiation(sop_class_uid=each.uid, information=each.app_info)
@@ -164,6 +164,10 @@ def from_pynetdicom(item: Any) -> UserInformation:
         user_identity=identity_of(asked[0]) if asked else None,
         user_identity_answer=answers[0].server_response if answers else None,
     )
+
+
+def those(item: Any, kind: type) -> list[Any]:
+    return [one for one in item.user_data if isinstance(one, kind)]
 
 
 def identity_of(asked: Any) -> UserIdentity:
