@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.dcmqrscp import DcmQrScp, dcmqrscp
 from tests.support.leak_watch import assert_nothing_left, snapshot
@@ -20,6 +21,10 @@ from tests.support.pacs import NamespacePacs, Pacs, available, chosen, start
 from tests.support.storescp import StoreScp, storescp
 
 _WATCHED = tuple(Path(__file__).parent / folder for folder in ("integration", "system"))
+# A busy machine is no failure: no test of ours asserts how long something takes.
+settings.register_profile("harmony", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("harmony")
+
 _REAL_PACS = frozenset({"pacs", "pacs_empty"})
 
 

@@ -1,7 +1,8 @@
 """DIMSE: associations, asked for and accepted, as things trio can own, bound and cancel.
 
 * `Link`: one association of PS3.8 as a stream of fragments in and out (`link`). It is made by
-  an engine; the one here lets pynetdicom run the upper layer (`pynetdicom_link`).
+  an engine (`engines`): Harmony's own on trio (`trio_link`), or one that lets pynetdicom run
+  the upper layer (`pynetdicom_link`).
 
 Towards a PACS, as a service class user:
 
@@ -22,8 +23,8 @@ A request to a PACS passes pool -> association -> link -> socket; one of a calle
 socket -> listener -> link -> served association -> provider. The rooms above see neither
 threads nor pynetdicom.
 
-Who owns what: trio opens and accepts sockets and does TLS. The engine's blocking part runs in
-``trio.to_thread`` as a child task of the pool's or the listener's nursery and is never
-abandoned: shutting the socket down ends every wait inside it. An association that an operation
-did not end in order is hung up, never returned.
+Who owns what: trio opens and accepts sockets and does TLS. An engine runs a link in a child
+task of the pool's or the listener's nursery; pynetdicom's blocking part goes to
+``trio.to_thread`` from there and is never abandoned: shutting the socket down ends every wait
+inside it. An association that an operation did not end in order is hung up, never returned.
 """

@@ -8,15 +8,19 @@ import ssl
 
 import trio
 
-from harmony.upper_layer.reading import MAX_ASSOCIATE_BYTES
+from harmony.upper_layer.pdus import (
+    Abort,
+    AbortReason,
+    AbortSource,
+    PduError,
+    PduType,
+    decode,
+    encode,
+)
+from harmony.upper_layer.reading import HEADER_BYTES, MAX_ASSOCIATE_BYTES
 
 _SEE_OFF_SECONDS, _SEE_OFF_BYTES = 1.0, 256 * 1024
-_HEADER_BYTES = 6  # type, reserved, length; PS3.8 9.3.1
-_ASSOCIATE_RQ = 0x01
-_ABORT = 0x07
-_PROVIDER = 2  # source of an A-ABORT
-_KNOWN_TYPES = range(0x01, 0x08)
-_UNRECOGNISED, _UNEXPECTED, _INVALID_PARAMETER = 1, 2, 6
+_KNOWN_TYPES = frozenset(PduType)
 _TLS_HANDSHAKE = b"\x16\x03"  # record type and major version, RFC 8446 5.1
 _HTTP_METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"DELE", b"PRI ")
 
@@ -36,18 +40,23 @@ class BadStart(Exception):
 
 
 async def read_associate_request(sock: socket.socket) -> bytes:
-    """The A-ASSOCIATE-RQ of a non-blocking socket, whole and undecoded.
+    """The A-ASSOCIATE-RQ of a non-blocking socket, whole, and known to be one.
 
     Waits without limit, so callers bound it.
 
     Raises:
-        BadStart: it begins with something else, or with a PDU that is too long.
+        BadStart: it begins with something else, or with a PDU that is too long or malformed.
         OSError: the connection broke.
     """
-    head = await _read(sock, _HEADER_BYTES)
+    head = await _read(sock, HEADER_BYTES)
     length = int.from_bytes(head[2:], "big")
     judge_head(head, length)
-    return head + await _read(sock, length)
+    body = await _read(sock, length)
+    try:
+        decode(PduType.ASSOCIATE_RQ, memoryview(body))
+    except PduError as exc:
+        raise BadStart("malformed-request", exc.reason) from exc
+    return head + body
 
 
 def judge_head(head: bytes, length: int) -> None:
@@ -60,19 +69,19 @@ def judge_head(head: bytes, length: int) -> None:
         raise BadStart("tls-on-plain-port")
     if head.startswith(_HTTP_METHODS):
         raise BadStart("http-on-dicom-port")
-    if head[0] == _ABORT:
+    if head[0] == PduType.ABORT:
         raise BadStart("aborted-by-caller")
     if head[0] not in _KNOWN_TYPES:
-        raise BadStart("not-dicom", _UNRECOGNISED)
-    if head[0] != _ASSOCIATE_RQ:
-        raise BadStart("unexpected-pdu", _UNEXPECTED)
+        raise BadStart("not-dicom", AbortReason.UNRECOGNISED_PDU)
+    if head[0] != PduType.ASSOCIATE_RQ:
+        raise BadStart("unexpected-pdu", AbortReason.UNEXPECTED_PDU)
     if length > MAX_ASSOCIATE_BYTES:
-        raise BadStart("request-too-long", _INVALID_PARAMETER)
+        raise BadStart("request-too-long", AbortReason.INVALID_PARAMETER)
 
 
 def abort_pdu(reason: int) -> bytes:
     """An A-ABORT by the service provider. PS3.8 9.3.8."""
-    return bytes((_ABORT, 0, 0, 0, 0, 4, 0, 0, _PROVIDER, reason))
+    return encode(Abort(source=AbortSource.PROVIDER, reason=reason))
 
 
 async def send_abort(sock: socket.socket, reason: int) -> None:

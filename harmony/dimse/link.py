@@ -141,9 +141,20 @@ class Link(Protocol):
         ...
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
+        self,
+        context_id: int,
+        command: bytes,
+        data: AsyncIterable[bytes] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
         """Send one message, at the pace of the peer.
+
+        Args:
+            context_id: of the presentation context.
+            command: the encoded command set.
+            data: the data set that it announces, if it does.
+            more: another message follows directly, so this one may wait for it.
 
         Raises:
             LinkEnded

@@ -81,7 +81,11 @@ class Tally:
 class Matches(Protocol):
     """Where the matches of a C-FIND go."""
 
-    async def pending(self, identifier: bytes, *, all_keys_supported: bool) -> None: ...
+    async def pending(
+        self, identifier: bytes, *, all_keys_supported: bool, more: bool = False
+    ) -> None:
+        """Send one match; with `more` it may wait for the next one, which is there already."""
+        ...
 
 
 class Retrieval(Protocol):

@@ -200,7 +200,12 @@ class PynetdicomLink:
         raise LinkEnded(ending)
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
+        self,
+        context_id: int,
+        command: bytes,
+        data: AsyncIterable[bytes] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
         packer = Packer(context_id, self._peer_maximum)
         for pdu in packer.command(command):

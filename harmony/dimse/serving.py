@@ -23,7 +23,15 @@ from harmony.dicom.status_codes import (
     UNRECOGNISED_OPERATION,
 )
 from harmony.dicom.uids import is_uid
-from harmony.dimse.link import AcceptedLink, Context, Fragment, LinkEnded, Role
+from harmony.dimse.link import (
+    AcceptedLink,
+    Context,
+    End,
+    Ending,
+    Fragment,
+    LinkEnded,
+    Role,
+)
 from harmony.dimse.negotiation import DEFAULT_ROLE, service_of
 from harmony.dimse.provider import Answer, Call, Provider, ServingLimits, Tally
 from harmony.dimse.serving_streams import Abort, Answers, IncomingData, taken, with_counters
@@ -86,7 +94,7 @@ class ServedAssociation:
                 with trio.move_on_after(_PARTING_SECONDS):
                     await self._link.receive()
         except LinkEnded as exc:
-            log.debug("association.ended", listener=self._name, reason=exc.ending.end.value)
+            self._tell(exc.ending)
             return
         except Abort as exc:
             log.warning(
@@ -96,6 +104,19 @@ class ServedAssociation:
                 code=exc.code,
             )
         await self._link.abort()
+
+    def _tell(self, ending: Ending) -> None:
+        """That the caller ended it, in whatever way."""
+        if ending.end is not End.PROTOCOL:
+            log.debug("association.ended", listener=self._name, reason=ending.end.value)
+            return
+        log.warning(
+            "association.aborted",
+            listener=self._name,
+            address=self._link.request.address,
+            code="protocol-violation",
+            status=None if ending.reason is None else f"{ending.source}/{ending.reason}",
+        )
 
     # Receiving
 

@@ -118,11 +118,12 @@ class IncomingData:
             await self._next()
 
     async def _next(self) -> bytes:
-        started = trio.current_time()
-        fragment: Fragment | None = None
-        with trio.move_on_after(self._limits.object_idle_seconds):
-            fragment = await self._link.receive()
-        self._waited += trio.current_time() - started
+        fragment = self._link.take()
+        if fragment is None:
+            started = trio.current_time()
+            with trio.move_on_after(self._limits.object_idle_seconds):
+                fragment = await self._link.receive()
+            self._waited += trio.current_time() - started
         if fragment is None:
             raise Abort("stalled")
         unit = taken(self._assembler, fragment)
@@ -202,11 +203,15 @@ class Answers:
 
     # Told to the caller
 
-    async def pending(self, identifier: bytes, *, all_keys_supported: bool) -> None:
+    async def pending(
+        self, identifier: bytes, *, all_keys_supported: bool, more: bool = False
+    ) -> None:
         status = PENDING if all_keys_supported else PENDING_WITHOUT_SOME_KEYS
         response = self._response(status, data_set_type=DATA_SET_PRESENT)
         async with self._to_its_end():
-            await self._link.send(self._call.context.id, encode(response), WholeBytes(identifier))
+            await self._link.send(
+                self._call.context.id, encode(response), WholeBytes(identifier), more=more
+            )
 
     async def progress(self) -> None:
         if self._tally.remaining is None:

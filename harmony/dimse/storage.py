@@ -9,12 +9,21 @@ from pydicom.uid import UID_dictionary  # type: ignore[attr-defined]  # in no __
 from harmony.dicom.uids import EXPLICIT_BIG_ENDIAN
 
 _CLASSES = frozenset(("SOP Class", "Meta SOP Class", "Service Class"))
-_NEWER = frozenset(  # than pydicom's dictionary
+# Newer than pydicom's dictionary. pynetdicom adds some of them there, if it is loaded.
+_NEWER_CLASSES = frozenset(
     (
         "1.2.840.10008.5.1.4.1.1.9.100.1",  # Waveform Presentation State
         "1.2.840.10008.5.1.4.1.1.9.100.2",  # Waveform Acquisition Presentation State
         "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
         "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation
+    )
+)
+_NEWER_SYNTAXES = frozenset(
+    (
+        "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
+        "1.2.840.10008.1.2.4.111",  # JPEG XL JPEG Recompression
+        "1.2.840.10008.1.2.4.112",  # JPEG XL
+        "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
     )
 )
 _NOT_SENT = frozenset(
@@ -37,7 +46,7 @@ def known_storage_classes() -> frozenset[str]:
         for uid, (name, kind, *_) in UID_dictionary.items()
         if kind == "SOP Class" and "Storage" in name
     }
-    return frozenset((listed | _NEWER) - _NOT_SENT)
+    return frozenset((listed | _NEWER_CLASSES) - _NOT_SENT)
 
 
 @functools.cache
@@ -55,4 +64,4 @@ def known_transfer_syntaxes() -> frozenset[str]:
         for uid, (_, kind, _, retired, *_) in UID_dictionary.items()
         if kind == "Transfer Syntax" and not retired
     }
-    return frozenset(current | {EXPLICIT_BIG_ENDIAN})
+    return frozenset(current | _NEWER_SYNTAXES | {EXPLICIT_BIG_ENDIAN})

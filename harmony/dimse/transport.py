@@ -17,6 +17,7 @@ import trio
 from harmony.upper_layer.connection import Buffer
 
 _READ_BYTES = 128 * 1024
+_MOST_BUFFERS = 1024  # IOV_MAX: what one call takes on Linux and the BSDs
 _WOULD_BLOCK_READ = (BlockingIOError, ssl.SSLWantReadError)
 _WOULD_BLOCK_WRITE = (BlockingIOError, ssl.SSLWantWriteError)
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -93,7 +94,8 @@ class Transport:
             OSError: the connection broke.
         """
         left = list(buffers)
-        if isinstance(self._sock, ssl.SSLSocket) and len(left) > 1:
+        is_tls = isinstance(self._sock, ssl.SSLSocket)
+        if len(left) > (1 if is_tls else _MOST_BUFFERS):
             left = [b"".join(left)]
         while left:
             try:

@@ -70,7 +70,7 @@ async def _associate(link: TrioLink, request: AssociateRequest, target: Target) 
     event: Received | None = None
     with trio.move_on_after(target.timeouts.associate_seconds):
         event = await link.ask(request)
-    if event is None:
+    if event is None and link.ending is None:
         raise no_answer(target)
     if isinstance(event, AssociateReject):
         raise rejection(

@@ -42,6 +42,7 @@ Unit: TypeAlias = Fragment | ReleaseRequest | ReleaseResponse
 _INBOX_BYTES = 256 * 1024
 _FRAGMENT_BYTES = 128  # about what one costs besides its data
 _GATHERED_BYTES = 256 * 1024  # written at once, where a message has so many
+_BUFFER_BYTES = 512  # about as much work as one with so many makes, however small it is
 _TURN_BYTES = 256 * 1024  # written without giving way to other tasks
 _FAREWELL_SECONDS = 1.0  # for a peer to take note of our last PDU, and to close
 _FAREWELL_BYTES = 256 * 1024
@@ -116,6 +117,8 @@ class TrioLink:
                 await self.part(event.reply)
             case Abort():
                 self._note(Ending(End.PEER_ABORTED, event.source, event.reason))
+            case ReleaseResponse() if self._connection.state is State.STA1:  # AR-3
+                self._note(Ending(End.RELEASED))
             case Closed():
                 self._note(Ending(End.CLOSED))
         return event
@@ -141,7 +144,9 @@ class TrioLink:
         return None
 
     async def _take(self, unit: Unit) -> None:
-        """Put it into the inbox, and wait while that is full."""
+        """Put it into the inbox, and wait while that is full; after `hang_up`, drop it."""
+        if self._ending is not None and self._ending.end is End.HUNG_UP:
+            return
         self._inbox.append(unit)
         self._inbox_bytes += _size(unit)
         self._heard.unpark_all()
@@ -151,8 +156,10 @@ class TrioLink:
     async def ask(self, request: AssociateRequest) -> Received:
         """Send the A-ASSOCIATE-RQ; what came of it. PS3.8 7.1."""
         data = self._connection.send(request)
+        self._is_writing = True  # and stays so if that does not end well
         with contextlib.suppress(OSError, trio.TooSlowError):  # what was said first tells more
             await self._transport.send([data], seconds=self._limits.send_seconds)
+            self._is_writing = False
         return await self.next_event()
 
     async def part(self, last: bytes) -> None:
@@ -303,10 +310,13 @@ class TrioLink:
         return unit
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
+        self,
+        context_id: int,
+        command: bytes,
+        data: AsyncIterable[bytes] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
-        self._gathered.clear()
-        self._gathered_bytes = 0
         packer = Packer(context_id, self._connection.peer_maximum_length)
         for pdu in packer.command(command):
             await self._gather(pdu)
@@ -316,7 +326,7 @@ class TrioLink:
                     await self._gather(pdu)
             for pdu in packer.end_data():
                 await self._gather(pdu)
-        await self._gather(packer.take(), is_last=True)
+        await self._gather(packer.take(), is_last=not more)
 
     async def say(self, pdu: Pdu) -> None:
         """Send a PDU that is not data.
@@ -331,7 +341,7 @@ class TrioLink:
         await self._write([data])
 
     async def _gather(self, pdu: Sequence[Buffer], *, is_last: bool = False) -> None:
-        """Send data once enough has come together, or with the last of a message.
+        """Send data once enough has come together, or there is no more.
 
         Raises:
             LinkEnded
@@ -342,7 +352,7 @@ class TrioLink:
             self._gathered += self._connection.send_data(pdu)
         except StateError:
             raise self._ended() from None
-        self._gathered_bytes += sum(map(len, pdu))
+        self._gathered_bytes += _work(pdu)
         if is_last or self._gathered_bytes >= _GATHERED_BYTES:
             buffers, self._gathered, self._gathered_bytes = self._gathered, [], 0
             await self._write(buffers)
@@ -361,7 +371,7 @@ class TrioLink:
                     await self._over.wait()
             raise self._ended() from None
         self._is_writing = False
-        self._written += sum(map(len, buffers))
+        self._written += _work(buffers)
         if self._written > _TURN_BYTES:
             self._written = 0
             await trio.lowlevel.checkpoint()
@@ -370,6 +380,11 @@ class TrioLink:
         self._note(Ending(End.CLOSED))
         assert self._ending is not None
         return LinkEnded(self._ending)
+
+
+def _work(buffers: Sequence[Buffer]) -> int:
+    """How much there is to do, in bytes."""
+    return sum(map(len, buffers)) + _BUFFER_BYTES * len(buffers)
 
 
 def _size(unit: Unit) -> int:

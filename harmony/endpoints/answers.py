@@ -36,7 +36,7 @@ PIECE_BYTES = 64 * 1024
 _BATCH = 64
 _LINGER_SECONDS = 0.005  # rows come in swarms: a write for each would cost more than it gives
 _SLICE_BYTES = 256 * 1024
-_INLINE_BYTES = 8 * 1024  # decoding less than this takes less time than a thread's hop
+_INLINE_BYTES = 32 * 1024  # a millisecond or two: less than what a thread's hops cost everybody
 
 ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
 KEYS_UNSUPPORTED = '299 {host} "Some of the keys were not supported by the PACS"'

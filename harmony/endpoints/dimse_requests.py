@@ -58,6 +58,7 @@ from harmony.errors import HarmonyError, RequestError, UpstreamError
 from harmony.holding import Holding
 from harmony.interfaces import ExchangeSummary, Observer, OpenExchange
 
+_BATCH = 64  # matches that are sent together, if they are there
 _STORE_WARNINGS = (0xB000, 0xB006, 0xB007)  # PS3.4 table B.2-1
 
 
@@ -175,12 +176,15 @@ class Requests:
             self._envelope(account, call.operation, query)
         ) as response:
             account.backend = response.backend
-            async for item in response.items:
-                assert isinstance(item, Match)
-                encoded = match_identifier(item, call.context.transfer_syntax)
-                await matches.pending(encoded, all_keys_supported=item.all_keys_supported)
-                account.items += 1
-                account.sent.bytes += len(encoded)
+            while batch := await response.items.batch(_BATCH):
+                for left, item in zip(reversed(range(len(batch))), batch, strict=True):
+                    assert isinstance(item, Match)
+                    encoded = match_identifier(item, call.context.transfer_syntax)
+                    await matches.pending(
+                        encoded, all_keys_supported=item.all_keys_supported, more=left > 0
+                    )
+                    account.items += 1
+                    account.sent.bytes += len(encoded)
             return _find_answer(response.items.outcome)
 
     async def _retrieve(

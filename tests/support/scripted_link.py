@@ -101,7 +101,12 @@ class ScriptedLink:
         return not self.hung_up and not self._fragments
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
+        self,
+        context_id: int,
+        command: bytes,
+        data: AsyncIterable[bytes] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
         await trio.lowlevel.checkpoint()
         body = None if data is None else b"".join([chunk async for chunk in data])

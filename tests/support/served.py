@@ -190,7 +190,12 @@ class Caller:
         return False
 
     async def send(
-        self, context_id: int, command: bytes, data: AsyncIterable[bytes] | None = None
+        self,
+        context_id: int,
+        command: bytes,
+        data: AsyncIterable[bytes] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
         assert not self._cut_short, "a message after one that was cut short"
         self._cut_short = True

@@ -84,6 +84,23 @@ async def test_anything_else_is_told_apart_by_its_first_six_bytes(data, code, re
     assert (caught.value.code, caught.value.abort_reason) == (code, reason)
 
 
+MALFORMED = {
+    "empty": (b"", 6),
+    "cut before its items": (REQUEST[6:60], 6),
+    "an item that overruns it": (REQUEST[6:-1], 6),
+    "an answered context": (REQUEST[6:] + b"\x21\x00\x00\x04\x01\x00\x00\x00", 5),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_request_that_cannot_be_read_is_told_by_its_fault(body, reason):
+    with trio.fail_after(5), connected() as (ours, theirs):
+        theirs.sendall(head(0x01, len(body)) + body)
+        with pytest.raises(BadStart) as caught:
+            await read_associate_request(ours)
+    assert (caught.value.code, caught.value.abort_reason) == ("malformed-request", reason)
+
+
 @pytest.mark.parametrize("sent", [b"", b"\x01\x00\x00", REQUEST[:6], REQUEST[:-1]])
 async def test_a_caller_that_closes_early_has_said_nothing(sent):
     with trio.fail_after(5), connected() as (ours, theirs):
