@@ -95,23 +95,26 @@ class DataSet:
         self._ended = False
 
     async def next(self) -> bytes | None:
-        """The next bytes, within the time for each; None at the end.
+        """The next bytes, within the time for each; None at the end. Only the last may be none.
 
         Raises:
             LinkEnded, UpstreamError
         """
         if self._ended:
             return None
-        fragment = await _fragment(self._link, trio.current_time() + self._seconds)
-        if fragment is None:
-            raise too_late(self._target, self._seconds)
-        unit = _unit(self._assembler, fragment, self._target)
-        assert isinstance(unit, Data)
-        self._room -= len(unit.data)
-        if self._room < 0:
-            raise contradiction(self._target, "a data set is longer than allowed")
-        self._ended = unit.is_last
-        return unit.data
+        deadline = trio.current_time() + self._seconds
+        while True:  # fragments with nothing in them are no progress
+            fragment = await _fragment(self._link, deadline)
+            if fragment is None:
+                raise too_late(self._target, self._seconds)
+            unit = _unit(self._assembler, fragment, self._target)
+            assert isinstance(unit, Data)
+            self._room -= len(unit.data)
+            if self._room < 0:
+                raise contradiction(self._target, "a data set is longer than allowed")
+            self._ended = unit.is_last
+            if unit.data or unit.is_last:
+                return unit.data
 
     async def whole(self) -> bytes:
         """All of it, for identifiers."""

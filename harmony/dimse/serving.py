@@ -271,7 +271,9 @@ class ServedAssociation:
     async def _listen(self, call: Call, answers: Answers | None, scope: trio.CancelScope) -> None:
         """Hear what a caller may say while it waits for its answer. PS3.7 9.3.2.3, 9.3.1."""
         while True:
-            context, command = await self._command(await self._link.receive())
+            first = await self._link.receive()
+            with trio.CancelScope(shield=True):  # a command that has begun is heard to its end
+                context, command = await self._command(first)
             if command.field == CommandField.C_CANCEL_RQ:
                 if answers is not None and command.responds_to == call.message_id:
                     answers.cancel(scope)

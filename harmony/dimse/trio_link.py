@@ -40,7 +40,7 @@ from harmony.upper_layer.states import State
 Unit: TypeAlias = Fragment | ReleaseRequest | ReleaseResponse
 
 _INBOX_BYTES = 256 * 1024
-_FRAGMENT_BYTES = 128  # about what one costs besides its data
+_FRAGMENT_BYTES = 512  # about as much work as one with so many makes, however small it is
 _GATHERED_BYTES = 256 * 1024  # written at once, where a message has so many
 _BUFFER_BYTES = 512  # about as much work as one with so many makes, however small it is
 _TURN_BYTES = 256 * 1024  # written without giving way to other tasks

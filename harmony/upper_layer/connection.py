@@ -138,6 +138,7 @@ _NEXT: Final = {
     Action.AA_7: State.STA13,
     Action.AA_8: State.STA13,
 }
+_DEAF: Final = (State.STA1, State.STA4)  # what comes before we have asked is read after it
 _TELLS_THE_PDU: Final = frozenset(
     {
         Action.AE_3,
@@ -222,7 +223,7 @@ class Connection:
         """
         if self._fragments:
             return self._fragments.popleft()
-        while self._state is not State.STA1 and not self._is_lost:
+        while self._state not in _DEAF and not self._is_lost:
             try:
                 unit = self._reader.next()
                 if unit is None:

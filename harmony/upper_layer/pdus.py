@@ -42,6 +42,7 @@ _FIXED: Final = struct.Struct(">H2x16s16s32x")  # what A-ASSOCIATE-RQ and -AC be
 _VALUE_HEADER: Final = struct.Struct(">LBB")  # length, context ID, message control header
 
 _MAX_TITLE: Final = 16
+_MAX_VALUES: Final = 1024  # of a P-DATA-TF; peers send one or two
 _MAX_CONTEXT_ID: Final = 255
 _MAX_CONTEXT_RESULT: Final = 4  # PS3.8 table 9-18
 _REJECTIONS: Final = {1: (1, 2, 3, 7), 2: (1, 2), 3: (1, 2)}  # source: reasons, PS3.8 table 9-21
@@ -382,11 +383,13 @@ def fragments(body: memoryview) -> list[Fragment]:
     Each holds a copy of its data, so that the body can be let go.
 
     Raises:
-        PduError: a value is too short or overruns the PDU, or there is none.
+        PduError: a value is too short or overruns the PDU, or there are none or too many.
     """
     found: list[Fragment] = []
     at, end = 0, len(body)
     while at < end:
+        if len(found) == _MAX_VALUES:
+            raise PduError("more data values than anybody needs", AbortReason.INVALID_PARAMETER)
         if at + 6 > end:
             raise PduError("a data value is cut short", AbortReason.INVALID_PARAMETER)
         length, context_id, control = _VALUE_HEADER.unpack_from(body, at)
@@ -459,7 +462,7 @@ def _variable(
     """
     application_context: str | None = None
     values: dict[int, memoryview] = {}
-    user = UserInformation()
+    user = memoryview(b"")
     for kind, value in items(body[_FIXED.size :]):
         if kind == context:
             number = at_least(value, 4)[0]
@@ -469,7 +472,7 @@ def _variable(
                 raise ItemError("the ID of a presentation context is there twice")
             values[number] = value
         elif kind == _USER_INFORMATION:
-            user = user_information.decode(value)
+            user = value
         elif kind == _APPLICATION_CONTEXT and application_context is None:
             application_context = uid_text(value)
         elif kind == foreign:
@@ -477,7 +480,7 @@ def _variable(
                 "an item that goes with the other of A-ASSOCIATE-RQ and -AC",
                 AbortReason.UNEXPECTED_PARAMETER,
             )
-    return application_context or "", values, user
+    return application_context or "", values, user_information.decode(user)
 
 
 def _read_proposed(number: int, value: memoryview) -> ProposedContext:

@@ -16,7 +16,8 @@ from tests.support.bad_pacs.pdu import Pdv
 # Context, command set and data set, if there is one, to the bytes of a message.
 Packing: TypeAlias = Callable[[int, bytes, bytes | None], bytes]
 
-_FEW = 1000  # a value each
+_FEW = 1000  # bytes a value
+_SHARING = 800  # values a PDU; Harmony takes somewhat more
 
 
 def cut(data: bytes, step: int) -> list[bytes]:
@@ -54,10 +55,11 @@ def _alone(to_pieces: Callable[[bytes], list[bytes]]) -> Packing:
 
 
 def _together(to_pieces: Callable[[bytes], list[bytes]]) -> Packing:
-    """All values of a message share a PDU, whatever they are of."""
+    """All values of a message share a PDU, whatever they are of; many hundred at a time."""
 
     def pack(context_id: int, command: bytes, data: bytes | None) -> bytes:
-        return p_data(values(context_id, command, data, to_pieces))
+        found = values(context_id, command, data, to_pieces)
+        return b"".join(p_data(found[at : at + _SHARING]) for at in range(0, len(found), _SHARING))
 
     return pack
 

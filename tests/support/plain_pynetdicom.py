@@ -14,6 +14,7 @@ but for `send_file`.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.support.bad_pacs import Instance
 from tests.support.bad_pacs.pdu import PduType
 
 _AET = "PLAIN"
+_VERIFICATION, _IMPLICIT = "1.2.840.10008.1.1", "1.2.840.10008.1.2"
 _SECONDS = 20.0
 _HERE = "127.0.0.1"
 PENDING, CANCELLED, SUCCESS = 0xFF00, 0xFE00, 0x0000
@@ -38,7 +40,7 @@ PENDING, CANCELLED, SUCCESS = 0xFF00, 0xFE00, 0x0000
 Handlers = list[tuple[Any, ...]]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class PlainScp:
     """A running one.
 
@@ -57,8 +59,12 @@ class PlainScp:
     rows: Sequence[Dataset] = ()
     destinations: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._opened: list[tuple[Association, socket.socket]] = []
+
     def handlers(self) -> Handlers:
         return [
+            (evt.EVT_CONN_OPEN, self._note),
             (evt.EVT_C_ECHO, lambda event: SUCCESS),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
@@ -66,6 +72,15 @@ class PlainScp:
             (evt.EVT_C_MOVE, self._move),
             (evt.EVT_DATA_RECV, self._measure),
         ]
+
+    def close(self) -> None:
+        """Wait for its threads, and close the sockets that it forgets now and then."""
+        for association, sock in self._opened:
+            association.join(_SECONDS)
+            sock.close()
+
+    def _note(self, event: evt.Event) -> None:
+        self._opened.append((event.assoc, event.assoc.dul.socket.socket))
 
     def _measure(self, event: evt.Event) -> None:
         if event.data[0] == PduType.P_DATA:
@@ -124,7 +139,7 @@ def plain_scp(
     """Serve all five services on a free port until the block ends.
 
     Args:
-        supported: abstract and transfer syntaxes, in either role.
+        supported: abstract and transfer syntaxes, in either role; verification is always there.
         max_pdu: the maximum length that it announces; 0 for none.
         has: files that each C-GET and C-MOVE sends.
         rows: what each C-FIND gives.
@@ -133,7 +148,7 @@ def plain_scp(
     peer = PlainScp(has=has, rows=rows, destinations=destinations or {})
     ae = _entity(_AET)
     ae.maximum_pdu_size = max_pdu
-    pairs = list(supported)
+    pairs = [(_VERIFICATION, _IMPLICIT), *supported]
     for uid, syntax in pairs:
         ae.add_supported_context(uid, syntax, scu_role=True, scp_role=True)
     ae.requested_contexts = [build_context(*pair) for pair in dict.fromkeys(pairs)][:128]
@@ -144,6 +159,7 @@ def plain_scp(
         yield peer
     finally:
         ae.shutdown()
+        peer.close()
 
 
 @contextlib.contextmanager
