@@ -138,7 +138,6 @@ class _Builder:
             peers=self._configuration.peers,
             destinations=self._destinations(service),
             arrivals=self._arrivals,
-            state_dir=self._state_dir,
             engines=self._engines,
         )
         return catalog.ENDPOINTS[service.service].build(service.name, service.options, place)

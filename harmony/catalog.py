@@ -23,7 +23,6 @@ from harmony.endpoints import dicom as dicom_endpoint
 from harmony.endpoints import http
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation
-from harmony.holding import Holding
 from harmony.interfaces import Backend, Endpoint, Middleware, Observer
 from harmony.web.router import Router
 
@@ -44,7 +43,6 @@ class EndpointPlace:
         peers: all that there are, by name.
         destinations: backends that its C-MOVE may send to, by name.
         arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
-        state_dir: for what must lie on a disk; None for the system's temporary folder.
         engines: what callers' associations may run on.
     """
 
@@ -57,7 +55,6 @@ class EndpointPlace:
     peers: Mapping[str, Peer]
     destinations: Mapping[str, Destination]
     arrivals: Mapping[str, Arrivals]
-    state_dir: Path | None
     engines: Engines
 
 
@@ -124,7 +121,6 @@ def _dicom_endpoint(name: str, options: dicom_endpoint.Options, place: EndpointP
         peers=place.peers,
         destinations=place.destinations,
         arrivals=place.arrivals[name],
-        holding=Holding(place.state_dir, options.memory_object_bytes),
         observer=place.observer,
         accept_link=place.engines.accept_link(options.engine),
     )

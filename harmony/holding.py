@@ -1,11 +1,13 @@
 """Keeps an instance while it arrives, so that several readers get all of it, and get it again.
 
-The first part of an instance lies in memory, the rest in a temporary file that has no name. Its
-readers follow the writer and wait for more. When the block is left, nothing of it is left either.
+One reader alone needs no more than `whole_if_small`. For several, the first part of an instance
+lies in memory, the rest in a temporary file that has no name. Its readers follow the writer and
+wait for more. When the block is left, nothing of it is left either.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import errno
@@ -17,7 +19,8 @@ from pathlib import Path
 
 import trio
 
-from harmony.envelope import Instance, StreamBroken, root_cause
+from harmony.dicom.peek import Rejoined
+from harmony.envelope import Instance, StreamBroken, WholeBytes, root_cause
 from harmony.errors import HarmonyError, Unavailable
 
 _AT_ONCE_BYTES = 128 * 1024  # what is not larger is read whole, without a task to follow
@@ -74,6 +77,31 @@ class Holding:
                 raise root_cause(group) from None
             if spool.failure is not None:
                 raise spool.failure
+
+
+async def whole_if_small(instance: Instance, at_most: int) -> Instance:
+    """The same instance, repeatable if it has at most so many bytes; else to be read once.
+
+    A larger one goes on as it arrives, at the pace of whoever reads it, and what was read ahead
+    is let go with it. Use the instance that is returned.
+
+    Raises:
+        Exception: whatever reading the instance's data raises.
+    """
+    if instance.repeatable:
+        return instance
+    source = aiter(instance.data)
+    taken: collections.deque[bytes] = collections.deque()
+    size = 0
+    while size <= at_most:
+        try:
+            chunk = await anext(source)
+        except StopAsyncIteration:
+            whole = WholeBytes(b"".join(taken))
+            return dataclasses.replace(instance, data=whole, size=size, repeatable=True)
+        taken.append(chunk)
+        size += len(chunk)
+    return dataclasses.replace(instance, data=Rejoined(taken, source))
 
 
 async def _is_small(spool: _Spool, source: AsyncIterator[bytes], limit: int) -> bool:

@@ -52,18 +52,18 @@ async def peek(instance: Instance, tags: Collection[int]) -> tuple[Mapping[int, 
     async for chunk in source:
         taken.append(chunk)
         if head.feed(chunk):
-            return head.values, dataclasses.replace(instance, data=_Rejoined(taken, source))
-    return head.values, dataclasses.replace(instance, data=_Rejoined(taken, None))
+            return head.values, dataclasses.replace(instance, data=Rejoined(taken, source))
+    return head.values, dataclasses.replace(instance, data=Rejoined(taken, None))
 
 
-class _Rejoined:
-    """Chunks that were read already, then the rest, if there is one."""
+class Rejoined:
+    """Chunks that were read already, then the rest, if there is one. To be read once."""
 
     def __init__(self, taken: deque[bytes], rest: AsyncIterator[bytes] | None) -> None:
         self._taken = taken
         self._rest = rest
 
-    def __aiter__(self) -> _Rejoined:
+    def __aiter__(self) -> Rejoined:
         return self
 
     async def __anext__(self) -> bytes:

@@ -28,7 +28,6 @@ from harmony.endpoints.admission import Admission, Admitted
 from harmony.endpoints.dimse_requests import Requests, Surroundings
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation
-from harmony.holding import Holding
 from harmony.interfaces import Listening, Observer, OpenExchange, PortClaim
 
 
@@ -67,7 +66,7 @@ class Options:
     storage_classes: tuple[str, ...] = ()
     accept_unknown_storage_classes: bool = False
     max_object_bytes: int = 4294967296
-    memory_object_bytes: int = 1048576
+    memory_object_bytes: int = 131072
     minimum_rate: int = 65536
     deadline_seconds: float = 120.0
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -86,7 +85,6 @@ class DicomEndpoint:
         peers: all that there are, by name.
         destinations: backends that C-MOVE may send to, by name.
         arrivals: retrieves by C-MOVE that wait for objects here.
-        holding: where large objects lie while they arrive.
         observer: hears of every request.
         accept_link: the engine that associations run on.
     """
@@ -103,7 +101,6 @@ class DicomEndpoint:
         peers: Mapping[str, Peer],
         destinations: Mapping[str, Destination],
         arrivals: Arrivals,
-        holding: Holding,
         observer: Observer,
         accept_link: AcceptLink,
     ) -> None:
@@ -119,7 +116,6 @@ class DicomEndpoint:
         )
         self._destinations = destinations
         self._arrivals = arrivals
-        self._holding = holding
         self._observer = observer
         self._accept_link = accept_link
         self._tls: ssl.SSLContext | None = None
@@ -150,7 +146,7 @@ class DicomEndpoint:
             pipeline=self._pipeline,
             exchange=exchange,
             observer=self._observer,
-            holding=self._holding,
+            whole_bytes=self._options.memory_object_bytes,
             destinations=self._destinations,
             default_destinations=options.move_destinations,
             arrivals=self._arrivals,

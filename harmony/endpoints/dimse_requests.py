@@ -55,7 +55,7 @@ from harmony.envelope import (
     StreamBroken,
 )
 from harmony.errors import HarmonyError, RequestError, UpstreamError
-from harmony.holding import Holding
+from harmony.holding import whole_if_small
 from harmony.interfaces import ExchangeSummary, Observer, OpenExchange
 
 _BATCH = 64  # matches that are sent together, if they are there
@@ -70,6 +70,7 @@ class Surroundings:
         destinations: that C-MOVE may send to, by backend's name; peers may be allowed fewer.
         default_destinations: names of those for callers whose peer says nothing of them.
         arrivals: retrieves that wait for objects here.
+        whole_bytes: instances of so many bytes are read whole before they go on.
         deadline_seconds: for the first answer to a request.
         object_seconds: for an object to arrive, besides.
     """
@@ -78,7 +79,7 @@ class Surroundings:
     pipeline: str
     exchange: OpenExchange
     observer: Observer
-    holding: Holding
+    whole_bytes: int
     destinations: Mapping[str, Destination]
     default_destinations: tuple[str, ...]
     arrivals: Arrivals
@@ -148,21 +149,21 @@ class Requests:
     async def _store(self, instance: Instance, account: _Account) -> Answer:
         """An object for a retrieve that waits for it, else one to be stored. PS3.4 B.2."""
         around = self._around
-        async with around.holding.hold(account.received.counted(instance)) as held:
-            caller = self._request.calling_aet
-            expected, held = await around.arrivals.claim(held, caller=caller)
-            if expected is not None:
-                return Answer(status=await around.arrivals.deliver(expected, held))
-            # What it is answered with comes after its last byte.
-            seconds = around.object_seconds + around.deadline_seconds
-            envelope = self._envelope(account, Operation.STORE, body=_Single(held), wait=seconds)
-            stored: Stored | None = None
-            async with around.exchange(envelope) as response:
-                account.backend = response.backend
-                async for item in response.items:
-                    if isinstance(item, Stored):
-                        stored = item
-                        account.items += 1
+        given = await whole_if_small(account.received.counted(instance), around.whole_bytes)
+        caller = self._request.calling_aet
+        expected, given = await around.arrivals.claim(given, caller=caller)
+        if expected is not None:
+            return Answer(status=await around.arrivals.deliver(expected, given))
+        # What it is answered with comes after its last byte.
+        seconds = around.object_seconds + around.deadline_seconds
+        envelope = self._envelope(account, Operation.STORE, body=_Single(given), wait=seconds)
+        stored: Stored | None = None
+        async with around.exchange(envelope) as response:
+            account.backend = response.backend
+            async for item in response.items:
+                if isinstance(item, Stored):
+                    stored = item
+                    account.items += 1
         if stored is None:  # nobody says that it has it
             return Answer(status=PROCESSING_FAILURE, comment="no backend answered")
         return Answer(status=_store_status(stored.status), comment=_told_by_backend(stored))

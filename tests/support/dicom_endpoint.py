@@ -26,7 +26,6 @@ from harmony.dimse.tls import ServerTls
 from harmony.endpoints.dicom import DicomEndpoint, Options
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation, root_cause
-from harmony.holding import Holding
 from harmony.interfaces import Backend
 from harmony.pipeline import Pipeline, Route
 from tests.support import engines
@@ -136,7 +135,6 @@ async def dicom_endpoint(
         peers=peers or {},
         destinations=destinations or {},
         arrivals=arrivals,
-        holding=Holding(folder, read.memory_object_bytes),
         observer=observed,
         accept_link=engines.accept_link(),
     )

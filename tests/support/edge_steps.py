@@ -138,31 +138,21 @@ class CollideRelease:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """The last response and some more bytes in one write, and then the caller's turn.
-
-    Attributes:
-        more: what follows the response.
-        before: what precedes it.
-    """
+    """The last response, a success, and some more bytes in the same write."""
 
     more: bytes = b""
-    before: bytes = b""
-    status: int = 0
 
     def run(self, talk: Talk) -> None:
-        response = talk.framed(talk.response(self.status), is_command=True)
-        talk.wire.send_raw(self.before + response + self.more)
+        talk.wire.send_raw(talk.framed(talk.response(0), is_command=True) + self.more)
 
 
 @dataclass(frozen=True, slots=True)
 class Linger:
-    """Read nothing and say nothing until the caller ends the connection, or for some seconds."""
-
-    end: End = End.SCRIPTED
+    """Say nothing more until the caller ends the connection, or for some seconds."""
 
     def run(self, talk: Talk) -> None:
         talk.wire.await_end(_GOODBYE_SECONDS)
-        raise Ended(self.end)
+        raise Ended(End.SCRIPTED)
 
 
 def _changed(accept: bytes, change: Callable[[int, bytes], bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""pynetdicom as it comes, in both roles: a peer that shares no code with the engine under test.
+"""pynetdicom's own engine, in both roles: a peer that shares no code with the one under test.
 
     with plain_scp(has=files) as peer:
         ...  # C-STORE to 127.0.0.1, peer.port
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 
@@ -34,6 +37,7 @@ from tests.support.bad_pacs.pdu import PduType
 _AET = "PLAIN"
 _VERIFICATION, _IMPLICIT = "1.2.840.10008.1.1", "1.2.840.10008.1.2"
 _SECONDS = 20.0
+_MANY = 100
 _HERE = "127.0.0.1"
 PENDING, CANCELLED, SUCCESS = 0xFF00, 0xFE00, 0x0000
 
@@ -47,6 +51,8 @@ class PlainScp:
     Attributes:
         stored: what came by C-STORE, in order.
         cancelled: how many answers had been given when a C-CANCEL was seen, for each.
+        pause: seconds before each row. pynetdicom 3.0.4 reads nothing, so no C-CANCEL, while
+            it has something to send.
         longest: bytes of the longest P-DATA-TF that came, behind its header.
     """
 
@@ -57,6 +63,7 @@ class PlainScp:
     longest: int = 0
     has: Sequence[Path] = ()
     rows: Sequence[Dataset] = ()
+    pause: float = 0.0
     destinations: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,7 +87,10 @@ class PlainScp:
             sock.close()
 
     def _note(self, event: evt.Event) -> None:
-        self._opened.append((event.assoc, event.assoc.dul.socket.socket))
+        connected = event.assoc.dul.socket
+        assert connected is not None
+        assert connected.socket is not None
+        self._opened.append((event.assoc, connected.socket))
 
     def _measure(self, event: evt.Event) -> None:
         if event.data[0] == PduType.P_DATA:
@@ -96,6 +106,7 @@ class PlainScp:
                 self.cancelled.append(number)
                 yield CANCELLED, None
                 return
+            time.sleep(self.pause)
             yield PENDING, row
 
     def _get(self, event: evt.Event) -> Iterator[Any]:
@@ -119,11 +130,14 @@ class PlainScp:
 
 def received(event: evt.Event) -> Instance:
     """What a C-STORE request carries, as it came."""
+    request = event.request
+    assert isinstance(request, C_STORE)
+    assert request.DataSet is not None
     return Instance(
-        sop_class=str(event.request.AffectedSOPClassUID),
-        sop_instance=str(event.request.AffectedSOPInstanceUID),
+        sop_class=str(request.AffectedSOPClassUID),
+        sop_instance=str(request.AffectedSOPInstanceUID),
         transfer_syntax=str(event.context.transfer_syntax),
-        data=event.request.DataSet.getvalue(),
+        data=request.DataSet.getvalue(),
     )
 
 
@@ -134,6 +148,7 @@ def plain_scp(
     max_pdu: int = 16382,
     has: Sequence[Path] = (),
     rows: Sequence[Dataset] = (),
+    pause: float = 0.0,
     destinations: dict[str, int] | None = None,
 ) -> Iterator[PlainScp]:
     """Serve all five services on a free port until the block ends.
@@ -143,11 +158,13 @@ def plain_scp(
         max_pdu: the maximum length that it announces; 0 for none.
         has: files that each C-GET and C-MOVE sends.
         rows: what each C-FIND gives.
+        pause: before each row.
         destinations: port of each AE title that C-MOVE may send to, at this machine.
     """
-    peer = PlainScp(has=has, rows=rows, destinations=destinations or {})
+    peer = PlainScp(has=has, rows=rows, pause=pause, destinations=destinations or {})
     ae = _entity(_AET)
     ae.maximum_pdu_size = max_pdu
+    ae.maximum_associations = _MANY
     pairs = [(_VERIFICATION, _IMPLICIT), *supported]
     for uid, syntax in pairs:
         ae.add_supported_context(uid, syntax, scu_role=True, scp_role=True)
@@ -190,12 +207,38 @@ def plain_scu(
         ext_neg=list(items),
         evt_handlers=handlers or [],
     )
+    association._reactor_checkpoint = _Checkpoint(association)
     try:
         yield association
     finally:
         if association.is_established:
             association.release()
         association.join(_SECONDS)
+
+
+class _Checkpoint(threading.Event):
+    """Where the reactor of an association is held while its caller reads answers itself.
+
+    pynetdicom 3.0.4 looks at a flag that says so shortly before it is so. A reactor that is just
+    passing then takes the answer, about once in 10,000 times, and the caller waits in vain.
+    """
+
+    def __init__(self, association: Association) -> None:
+        super().__init__()
+        self.set()
+        self._association = association
+        self._is_held = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.is_set():
+            self._is_held = True
+        return super().wait(timeout)
+
+    def clear(self) -> None:
+        self._is_held = False
+        super().clear()
+        while not self._is_held and self._association.is_alive():
+            time.sleep(0.0001)
 
 
 def as_scp(sop_class: str) -> SCP_SCU_RoleSelectionNegotiation:

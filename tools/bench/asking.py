@@ -4,54 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from tests.support.pacs import Pacs, ProcessPacs
-from tests.support.processes import Program, accepts, free_port
 from tools.bench.contenders import Contender, Dcmtk, Harmony, Pynetdicom
+from tools.bench.deployments import harmony_http
 from tools.bench.series import Series, archive
-from tools.bench.timing import Case, Entry, Unit, print_case, print_head, timed
+from tools.bench.servers import asking_orthanc
+from tools.bench.setting import Setting, modes
+from tools.bench.timing import Case, Entry, Unit, print_head, timed
 
-_CONFIG = """\
-[admin]
-enabled = false
-[networks.default]
-http = {{ port = {http} }}
-[pipelines.bench]
-endpoints = ["api"]
-backends = ["pacs"]
-[endpoints.api]
-service = "http"
-options = {{ path_prefix = "/dicom" }}
-[backends.pacs]
-service = "dicom"
-options = {{ aet = "{aet}", host = "{host}", port = {port}, local_aet = "BENCH" }}
-"""
+_FINDS = (1, 100, 1000)
+_BULK = (100, 512)  # instances, and rows and columns of each
+_QUICK_BULK = (20, 512)
 
 
-def print_tables(disk: Path, finds: Sequence[Series], bulk: Series, rounds: int) -> None:
+def print_tables(setting: Setting) -> None:
     """With Orthanc and DCMTK sending at once, and as they are installed."""
-    for nodelay in (True, False):
-        root = disk / f"ask-{nodelay}"
-        root.mkdir()
-        print_table(root, finds, bulk, rounds, nodelay=nodelay)
-
-
-def print_table(
-    root: Path, finds: Sequence[Series], bulk: Series, rounds: int, *, nodelay: bool
-) -> None:
-    """Start a PACS with this content and Harmony before it, and time all cases."""
-    how = "sending at once (TCP_NODELAY=1)" if nodelay else "as installed"
-    with ProcessPacs(root / "pacs", nodelay=nodelay) as pacs, harmony(root, pacs) as ours:
-        for series in (*finds, bulk):
-            pacs.rest("POST", "/instances", archive(series), seconds=120)
-        contenders = (ours, Dcmtk(pacs, nodelay=nodelay), Pynetdicom(pacs))
-        names = [contender.name for contender in contenders]
-        print_head(f"HTTP in, Orthanc and DCMTK {how}; up to {rounds} rounds", names)
-        for case in cases(contenders, finds, bulk):
-            print_case(case, rounds)
+    finds = [setting.shelf.rows(count) for count in _FINDS]
+    bulk = setting.shelf.series(*(_QUICK_BULK if setting.quick else _BULK))
+    for nodelay, how in modes():
+        root = setting.disk / f"ask-{nodelay}"
+        with (
+            asking_orthanc(root / "pacs", (), nodelay=nodelay) as (pacs, scp),
+            harmony_http(root / "harmony", {"pacs": scp}, setting.engine) as port,
+            contextlib.closing(Harmony(scp.host, port, "/pacs")) as ours,
+        ):
+            for series in (*finds, bulk):
+                pacs.rest("POST", "/instances", archive(series.folder), seconds=120)
+            contenders = (ours, Dcmtk(scp, nodelay=nodelay), Pynetdicom(scp))
+            names = [contender.name for contender in contenders]
+            print_head(f"HTTP in, Orthanc and DCMTK {how}; up to {setting.rounds} rounds", names)
+            for case in cases(contenders, finds, bulk):
+                setting.print_case(case, setting.rounds)
 
 
 def cases(contenders: Sequence[Contender], finds: Sequence[Series], bulk: Series) -> list[Case]:
@@ -82,19 +66,3 @@ def cases(contenders: Sequence[Contender], finds: Sequence[Series], bulk: Series
             unit=Unit.MEGABYTES,
         ),
     ]
-
-
-@contextlib.contextmanager
-def harmony(root: Path, pacs: Pacs) -> Iterator[Harmony]:
-    """A `harmony serve` process in front of the PACS, and a client of it."""
-    http = free_port()
-    config = root / "config.toml"
-    config.write_text(_CONFIG.format(http=http, aet=pacs.ae_title, host=pacs.host, port=pacs.port))
-    command = (sys.executable, "-m", "harmony", "serve", config)
-    program = Program(command, root / "harmony.log", nodelay=False)
-    try:
-        program.wait_until(lambda: accepts("127.0.0.1", http))
-        with contextlib.closing(Harmony("127.0.0.1", http, "/dicom")) as client:
-            yield client
-    finally:
-        program.stop()

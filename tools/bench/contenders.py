@@ -9,11 +9,13 @@ from __future__ import annotations
 import http.client
 import json
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import (
     CTImageStorage,
@@ -22,14 +24,27 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from tests.support.pacs import Pacs
 from tools.bench.commands import run_all
 from tools.bench.series import Series
+from tools.bench.timing import Sample
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
 _GET = StudyRootQueryRetrieveInformationModelGet
 _KEYS = ("00080016", "00200013", "00280010", "00280011")
 _SECONDS = 120
+
+
+class Scp(Protocol):
+    """Whom they ask."""
+
+    @property
+    def ae_title(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
 
 class Contender(Protocol):
@@ -104,7 +119,7 @@ class Dcmtk:
 
     name = "dcmtk process"
 
-    def __init__(self, pacs: Pacs, *, nodelay: bool) -> None:
+    def __init__(self, pacs: Scp, *, nodelay: bool) -> None:
         self._pacs = pacs
         self._nodelay = nodelay
 
@@ -148,7 +163,7 @@ class Pynetdicom:
 
     name = "pynetdicom"
 
-    def __init__(self, pacs: Pacs) -> None:
+    def __init__(self, pacs: Scp) -> None:
         self._pacs = pacs
 
     def echo(self) -> int:
@@ -158,6 +173,19 @@ class Pynetdicom:
         status = association.send_c_echo()
         association.release()
         return int("Status" in status and status.Status == 0)
+
+    def held_echoes(self, count: int) -> Sample:
+        """So many on one association, but for the first."""
+        ae = AE("BENCH")
+        ae.add_requested_context(Verification)
+        association = ae.associate(self._pacs.host, self._pacs.port, ae_title=self._pacs.ae_title)
+        try:
+            association.send_c_echo()
+            started = time.perf_counter()
+            got = sum("Status" in association.send_c_echo() for _ in range(count))
+            return Sample(time.perf_counter() - started, got)
+        finally:
+            association.release()
 
     def find(self, series: Series) -> int:
         ae = AE("BENCH")
@@ -191,6 +219,18 @@ class Pynetdicom:
             pass
         association.release()
         return received
+
+    def store(self, files: Sequence[Path]) -> int:
+        """How many CT images in files were taken."""
+        ae = AE("BENCH")
+        ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        association = ae.associate(self._pacs.host, self._pacs.port, ae_title=self._pacs.ae_title)
+        taken = 0
+        for file in files:
+            status = association.send_c_store(file)
+            taken += "Status" in status and status.Status == 0
+        association.release()
+        return taken
 
 
 def _query(level: str, series: Series) -> Dataset:

@@ -6,33 +6,42 @@ import contextlib
 import functools
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
+from tools.bench.deployments import harmony_archive
 from tools.bench.raw_find import find, images_of
 from tools.bench.sending import storescu
 from tools.bench.series import Series
-from tools.bench.servers import Server, dcmqrscp, harmony_archive, orthanc
-from tools.bench.timing import Case, Entry, print_case, print_head, timed
+from tools.bench.servers import Server, dcmqrscp, orthanc
+from tools.bench.setting import Setting, modes
+from tools.bench.timing import Case, Entry, print_head, timed
 
 NAMES = ("harmony archive", "dcmqrscp", "orthanc")
 _NOTE = "\nC-FIND in: a new association for each; the caller counts rows and decodes none."
 
 
-def print_tables(disk: Path, series: Sequence[Series], rounds: int) -> None:
+_FINDS = (1, 100, 1000)
+
+
+def print_tables(setting: Setting) -> None:
     """With DCMTK and Orthanc sending at once, and shortly as they are installed."""
     print(_NOTE)
-    print_table(disk, series, rounds, nodelay=True)
-    print_table(disk, series[:2], min(rounds, 5), nodelay=False)
+    series = [setting.shelf.rows(count) for count in _FINDS]
+    for nodelay, how in modes():
+        if nodelay:
+            _print_table(setting, how, series, setting.rounds, nodelay=nodelay)
+        else:
+            _print_table(setting, how, series[:2], min(setting.rounds, 5), nodelay=nodelay)
 
 
-def print_table(disk: Path, series: Sequence[Series], rounds: int, *, nodelay: bool) -> None:
+def _print_table(
+    setting: Setting, how: str, series: Sequence[Series], rounds: int, *, nodelay: bool
+) -> None:
     """All three hold the same."""
-    how = "sending at once (TCP_NODELAY=1)" if nodelay else "as installed"
-    root = disk / "find"
+    root = setting.disk / "find"
     with contextlib.ExitStack() as running:
         running.callback(shutil.rmtree, root, ignore_errors=True)
         servers = (
-            running.enter_context(harmony_archive(root / "harmony")),
+            running.enter_context(harmony_archive(root / "harmony", setting.engine)),
             running.enter_context(dcmqrscp(root / "dcmqrscp", nodelay=nodelay)),
             running.enter_context(orthanc(root / "orthanc", nodelay=nodelay)),
         )
@@ -41,7 +50,7 @@ def print_table(disk: Path, series: Sequence[Series], rounds: int, *, nodelay: b
                 storescu(server, [each.objects], nodelay=True)
         print_head(f"C-FIND in, DCMTK and Orthanc {how}; up to {rounds} rounds", NAMES)
         for each in series:
-            print_case(_case(each, servers), rounds)
+            setting.print_case(_case(each, servers), rounds)
 
 
 def _case(series: Series, servers: Sequence[Server]) -> Case:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.support.studies import Plan, make_instances
 
+_META_LENGTH = 140  # where the value of (0002,0000) is in a file
 _DIGITS = 8  # of a UID's end, which count objects
 _MAX_ROWS = 512  # of pictures that are really drawn
 _MEMORY = Path("/dev/shm")  # noqa: S108 - others' files are not touched
@@ -36,8 +37,25 @@ class Template:
 
     def copy(self, number: int) -> bytes:
         """The file with a UID of its own."""
-        own = self.uid[:-_DIGITS] + str(number).zfill(_DIGITS).encode()
-        return self.data.replace(self.uid, own)
+        return self.data.replace(self.uid, self.uid_of(number))
+
+    def uid_of(self, number: int) -> bytes:
+        """The UID of that file."""
+        return self.uid[:-_DIGITS] + str(number).zfill(_DIGITS).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One of the files."""
+
+    file: Path
+    uid: str
+
+    def data_set(self) -> bytes:
+        """Read it; the data set is what comes behind preamble and file meta. PS3.10 7.1."""
+        data = self.file.read_bytes()
+        length = int.from_bytes(data[_META_LENGTH : _META_LENGTH + 4], "little")
+        return data[_META_LENGTH + 4 + length :]
 
 
 def make_template(rows: int) -> Template:
@@ -77,3 +95,11 @@ class Supply:
             number = next(self._numbers)
             (folder / f"{number}.dcm").write_bytes(self.template.copy(number))
         return folders
+
+    def objects(self, count: int) -> list[Object]:
+        """Write a batch, into one folder, and name what is in it."""
+        (folder,) = self.batch(count)
+        return [
+            Object(file, self.template.uid_of(int(file.stem)).decode())
+            for file in sorted(folder.iterdir())
+        ]

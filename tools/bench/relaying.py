@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.bench.deployments import harmony_relay
 from tools.bench.objects import Supply, make_template
 from tools.bench.pynetdicom_relay import Way
 from tools.bench.sending import send
-from tools.bench.servers import Server, harmony_relay, pynetdicom_relay, received, storescp
-from tools.bench.timing import Case, Entry, Sample, Unit, print_case, print_head
+from tools.bench.servers import Server, pynetdicom_relay, received, storescp
+from tools.bench.setting import Setting, modes
+from tools.bench.timing import Case, Entry, Sample, Unit, print_head
 
 _WAYS: tuple[Way, ...] = ("kept", "nodelay", "each")
 NAMES = ("harmony relay", "no relay", *(f"pynetdicom {way}" for way in _WAYS))
@@ -40,45 +41,46 @@ class Load:
     few: int = _FEW
 
 
-def print_tables(memory: Path, rounds: int, *, quick: bool) -> None:
+def print_tables(setting: Setting) -> None:
     """With DCMTK sending at once, and shortly as it is installed."""
     print(_NOTE)
-    small, large = (100, 40) if quick else (500, 200)
+    small, large = (100, 40) if setting.quick else (500, 200)
     loads = [
         Load(title=f"{small} x 10 kB", rows=64, count=small),
         Load(title=f"{large} x 0.5 MB", rows=512, count=large),
     ]
-    print_table(memory, loads, rounds, nodelay=True)
     few = Load(title=f"{_FEW} x 10 kB", rows=64, count=_FEW)
-    print_table(memory, [few], min(rounds, 2), nodelay=False)
+    for nodelay, how in modes():
+        rounds = setting.sends if nodelay else min(setting.sends, 2)
+        print_head(f"Relay, storescu and storescp {how}; up to {rounds} rounds", NAMES)
+        for load in loads if nodelay else [few]:
+            _print_line(setting, load, rounds, nodelay=nodelay)
 
 
-def print_table(memory: Path, loads: Sequence[Load], rounds: int, *, nodelay: bool) -> None:
-    """Everything lies in `memory`. Each case has fresh relays."""
-    how = "sending at once (TCP_NODELAY=1)" if nodelay else "as installed"
-    print_head(f"Relay, storescu and storescp {how}; up to {rounds} rounds", NAMES)
-    for load in loads:
-        root = memory / "relay"
-        supply = Supply(folder=memory / "objects", template=make_template(load.rows))
-        with contextlib.ExitStack() as running:
-            running.callback(shutil.rmtree, root, ignore_errors=True)
-            sink = running.enter_context(storescp(root / "storescp", nodelay=nodelay))
-            ways = [
-                (running.enter_context(harmony_relay(root / "harmony", sink)), load.count),
-                (sink, load.count),
-                *(
-                    (running.enter_context(pynetdicom_relay(root / way, sink, way)), load.few)
-                    for way in _WAYS
-                ),
-            ]
-            run = functools.partial(
-                _send_to_empty, received(root / "storescp"), supply=supply, nodelay=nodelay
-            )
-            entries = [
-                Entry(name=name, run=functools.partial(run, server, count=count), due=count)
-                for name, (server, count) in zip(NAMES, ways, strict=True)
-            ]
-            print_case(Case(title=load.title, unit=Unit.OBJECTS, entries=entries), rounds)
+def _print_line(setting: Setting, load: Load, rounds: int, *, nodelay: bool) -> None:
+    """Everything lies in memory. Each case has fresh relays."""
+    root = setting.memory / "relay"
+    supply = Supply(folder=setting.memory / "objects", template=make_template(load.rows))
+    with contextlib.ExitStack() as running:
+        running.callback(shutil.rmtree, root, ignore_errors=True)
+        sink = running.enter_context(storescp(root / "storescp", nodelay=nodelay))
+        ours = running.enter_context(harmony_relay(root / "harmony", sink, setting.engine))
+        ways = [
+            (ours, load.count),
+            (sink, load.count),
+            *(
+                (running.enter_context(pynetdicom_relay(root / way, sink, way)), load.few)
+                for way in _WAYS
+            ),
+        ]
+        run = functools.partial(
+            _send_to_empty, received(root / "storescp"), supply=supply, nodelay=nodelay
+        )
+        entries = [
+            Entry(name=name, run=functools.partial(run, server, count=count), due=count)
+            for name, (server, count) in zip(NAMES, ways, strict=True)
+        ]
+        setting.print_case(Case(title=load.title, unit=Unit.OBJECTS, entries=entries), rounds)
 
 
 def _send_to_empty(

@@ -13,16 +13,25 @@ from tools.bench.objects import Supply
 from tools.bench.servers import Server
 from tools.bench.timing import Sample
 
-_SETTLE_SECONDS = 5.0
-_POLL_SECONDS = 0.005
+_SETTLE_SECONDS = 15.0
+_POLL_SECONDS = 0.001
 
 
 def send(
-    server: Server, supply: Supply, count: int, *, associations: int = 1, nodelay: bool
+    server: Server,
+    supply: Supply,
+    count: int,
+    *,
+    associations: int = 1,
+    nodelay: bool,
+    is_timed_to_arrival: bool = False,
 ) -> Sample:
     """Send `count` new objects with as many storescu at once as there shall be associations.
 
     A failure is told, and shows in what has arrived.
+
+    Args:
+        is_timed_to_arrival: whether the time goes on until the last has arrived.
     """
     folders = supply.batch(count, shares=associations)
     before = server.held()
@@ -33,7 +42,8 @@ def send(
     except RuntimeError as exc:
         print(f"{server.ae_title}: {exc}", file=sys.stderr)
     seconds = time.perf_counter() - started
-    return Sample(seconds, _arrived(server, before, count))
+    arrived = _arrived(server, before, count)
+    return Sample(time.perf_counter() - started if is_timed_to_arrival else seconds, arrived)
 
 
 def storescu(server: Server, folders: Sequence[Path], *, nodelay: bool) -> None:

@@ -7,12 +7,13 @@ import functools
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from tools.bench.deployments import harmony_archive
 from tools.bench.objects import Supply, make_template
 from tools.bench.sending import send
-from tools.bench.servers import Server, harmony_archive, orthanc, storescp
-from tools.bench.timing import Case, Entry, Unit, print_case, print_head
+from tools.bench.servers import Server, orthanc, storescp
+from tools.bench.setting import Setting, modes
+from tools.bench.timing import Case, Entry, Unit, print_head
 
 NAMES = ("harmony archive", "storescp", "orthanc")
 _NOTE = (
@@ -50,31 +51,29 @@ def loads(*, quick: bool) -> list[Load]:
     ]
 
 
-def print_tables(disk: Path, memory: Path, rounds: int, *, quick: bool) -> None:
+def print_tables(setting: Setting) -> None:
     """With DCMTK and Orthanc sending at once, and shortly as they are installed."""
     print(_NOTE)
-    print_table(disk, memory, loads(quick=quick), rounds, nodelay=True)
     few = Load(title=f"{_STALLED_COUNT} x 0.5 MB, 1 association", rows=512, count=_STALLED_COUNT)
-    print_table(disk, memory, [few], min(rounds, 2), nodelay=False)
+    for nodelay, how in modes():
+        rounds = setting.sends if nodelay else min(setting.sends, 2)
+        print_head(f"C-STORE in, storescu and Orthanc {how}; up to {rounds} rounds", NAMES)
+        for load in loads(quick=setting.quick) if nodelay else [few]:
+            _print_line(setting, load, rounds, nodelay=nodelay)
 
 
-def print_table(
-    disk: Path, memory: Path, lines: Sequence[Load], rounds: int, *, nodelay: bool
-) -> None:
-    """Receivers write to `disk`; what is sent lies in `memory`. Each case has fresh receivers."""
-    how = "sending at once (TCP_NODELAY=1)" if nodelay else "as installed"
-    print_head(f"C-STORE in, storescu and Orthanc {how}; up to {rounds} rounds", NAMES)
-    for load in lines:
-        root = disk / "store"
-        supply = Supply(folder=memory / "objects", template=make_template(load.rows))
-        with contextlib.ExitStack() as running:
-            running.callback(shutil.rmtree, root, ignore_errors=True)
-            servers = (
-                running.enter_context(harmony_archive(root / "harmony")),
-                running.enter_context(storescp(root / "storescp", nodelay=nodelay)),
-                running.enter_context(orthanc(root / "orthanc", nodelay=nodelay)),
-            )
-            print_case(_case(load, supply, servers, nodelay=nodelay), rounds)
+def _print_line(setting: Setting, load: Load, rounds: int, *, nodelay: bool) -> None:
+    """Receivers write to the disk; what is sent lies in memory. Each case has fresh receivers."""
+    root = setting.disk / "store"
+    supply = Supply(folder=setting.memory / "objects", template=make_template(load.rows))
+    with contextlib.ExitStack() as running:
+        running.callback(shutil.rmtree, root, ignore_errors=True)
+        servers = (
+            running.enter_context(harmony_archive(root / "harmony", setting.engine)),
+            running.enter_context(storescp(root / "storescp", nodelay=nodelay)),
+            running.enter_context(orthanc(root / "orthanc", nodelay=nodelay)),
+        )
+        setting.print_case(_case(load, supply, servers, nodelay=nodelay), rounds)
 
 
 def _case(load: Load, supply: Supply, servers: Sequence[Server], *, nodelay: bool) -> Case:

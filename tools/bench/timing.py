@@ -2,7 +2,7 @@
 
 Every round asks each contender once, after one round to warm up. A cell is the median, and in
 brackets how many times as long as Harmony it took for as much. A slow contender gets fewer
-rounds. Rounds in which a contender got less than there is are counted as "short".
+rounds. Rounds in which a contender got less than there is, or failed, are counted as "short".
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import enum
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tools.bench.goals import Measure, Score
+
 CELL_SECONDS = 4.0  # after so long a contender gets no more rounds of a case
-_TITLE_WIDTH = 30
+_TITLE_WIDTH = 32
 _WIDTH = 25
 
 
@@ -23,8 +26,10 @@ class Unit(enum.Enum):
     """What a cell shows."""
 
     MILLISECONDS = enum.auto()
+    MILLISECONDS_EACH = enum.auto()
     MEGABYTES = enum.auto()  # a second
     OBJECTS = enum.auto()  # a second
+    REQUESTS = enum.auto()  # a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,13 @@ class Entry:
     Attributes:
         run: does it once. It times itself, so that preparing and counting cost nothing.
         due: what it should get.
+        goal: how many times as long as we it should take for as much, at least.
     """
 
     name: str
     run: Callable[[], Sample]
     due: int
+    goal: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +62,16 @@ class Case:
 
     Attributes:
         weight: bytes of one of what is due, where megabytes are shown.
+        row: its name among the goals, if not the title.
+        most: milliseconds that each of what is due may take us.
     """
 
     title: str
     entries: Sequence[Entry]
     unit: Unit = Unit.MILLISECONDS
     weight: int = 1
+    row: str = ""
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +120,7 @@ def time_case(case: Case, rounds: int) -> list[Cell]:
             name = entry.name
             if turn and spent[name] > CELL_SECONDS:
                 continue
-            sample = entry.run()
+            sample = _run(case, entry)
             spent[name] += sample.seconds
             if sample.got < entry.due:
                 if entry is ours:
@@ -124,17 +135,41 @@ def time_case(case: Case, rounds: int) -> list[Cell]:
     ]
 
 
+def _run(case: Case, entry: Entry) -> Sample:
+    started = time.perf_counter()
+    try:
+        return entry.run()
+    except (OSError, RuntimeError, ValueError) as exc:
+        print(f"{case.title}: {entry.name}: {exc}", file=sys.stderr)
+        return Sample(time.perf_counter() - started, -1)
+
+
 def print_head(title: str, names: Sequence[str]) -> None:
     """Begin a table."""
     print(f"\n{title}")
     print(" " * _TITLE_WIDTH + "".join(name.rjust(_WIDTH) for name in names), flush=True)
 
 
-def print_case(case: Case, rounds: int) -> None:
-    """Time one case and add its line to the table."""
+def print_case(case: Case, rounds: int) -> list[Score]:
+    """Time one case and add its line to the table; what became of its goals."""
     cells = time_case(case, rounds)
     texts = [text(case, cell, cells[0]).rjust(_WIDTH) for cell in cells]
     print(case.title.ljust(_TITLE_WIDTH) + "".join(texts), flush=True)
+    return scores_of(case, cells)
+
+
+def scores_of(case: Case, cells: Sequence[Cell]) -> list[Score]:
+    """What a case that was timed says about its goals."""
+    row, ours = case.row or case.title, cells[0]
+    scores = [
+        Score(row=row, against=entry.name, goal=entry.goal, reached=cell.times(ours))
+        for entry, cell in zip(case.entries, cells, strict=True)
+        if entry.goal is not None
+    ]
+    if case.most is not None:
+        each = ours.median / ours.due * 1e3
+        scores.append(Score(row=row, measure=Measure.MILLISECONDS, goal=case.most, reached=each))
+    return scores
 
 
 def text(case: Case, cell: Cell, ours: Cell) -> str:
@@ -142,10 +177,14 @@ def text(case: Case, cell: Cell, ours: Cell) -> str:
     match case.unit:
         case Unit.MILLISECONDS:
             value = f"{cell.median * 1e3:.1f} ms"
+        case Unit.MILLISECONDS_EACH:
+            value = f"{cell.median / cell.due * 1e3:.3f} ms"
         case Unit.MEGABYTES:
             value = f"{cell.due * case.weight / cell.median / 1e6:.0f} MB/s"
         case Unit.OBJECTS:
             value = f"{cell.due / cell.median:.0f} objects/s"
+        case Unit.REQUESTS:
+            value = f"{cell.due / cell.median:.0f} requests/s"
     ratio = "" if cell is ours else f" ({cell.times(ours):.1f}x)"
     lost = f" [{cell.short} short]" if cell.short else ""
     return value + ratio + lost

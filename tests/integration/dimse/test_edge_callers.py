@@ -206,6 +206,23 @@ async def test_a_caller_may_say_its_request_and_its_first_message_in_one_breath(
     assert (echoed.status, released) == (SUCCESS, Released())
 
 
+@pytest.mark.parametrize("number", [1, 2, 77])
+async def test_a_cancel_of_what_is_over_or_never_was_does_no_harm(number):
+    late = messages.message(FIND_ID, messages.cancel(message_id=number))
+
+    def talk(host, port):
+        with associated(host, port) as caller:
+            caller.send(late)
+            caller.ask(FIND_ID, messages.find(message_id=1), STUDY)
+            found = [caller.next_message().status for _ in range(4)]
+            caller.send(late + messages.message(ECHO_ID, messages.echo(message_id=2)))
+            return found, caller.next_message().status, caller.release()
+
+    (found, echoed, released), _ = await hold(talk)
+    assert found == [PENDING] * 3 + [SUCCESS]
+    assert (echoed, released) == (SUCCESS, Released())
+
+
 # Association request. PS3.8 9.3.2, PS3.7 D.3.3
 
 

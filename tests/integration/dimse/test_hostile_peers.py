@@ -1,4 +1,4 @@
-"""Peers that mean harm, before Harmony's own engine in both roles: every wait and every buffer ends.
+"""Peers that mean harm, before Harmony's own engine in both roles: each wait and buffer ends.
 
 They are written byte by byte, and live in the same event loop as what they attack.
 """
@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -38,7 +38,7 @@ RELEASE_REQUEST = b"\5\0\0\0\0\4\0\0\0\0"
 
 
 @pytest.fixture(autouse=True)
-def _own_engine() -> AsyncIterator[None]:
+def _own_engine() -> Iterator[None]:
     with engines.tested(Engine.TRIO):
         yield
 
@@ -218,15 +218,12 @@ async def test_a_command_set_of_endless_empty_fragments_ends_as_an_answer_that_i
         assert await outcome_of(association.echo()) == "answer-timeout"
 
 
-async def test_an_answer_that_is_followed_by_a_reset_at_once_is_an_answer() -> None:
+async def test_an_answer_that_is_followed_by_the_end_at_once_is_an_answer() -> None:
     async def behave(bad: Pacs) -> None:
-        asked = await bad.request()
-        await bad.answer(asked, 0x0000)
-        bad.stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await bad.answer(await bad.request(), 0x0000)
 
     async with pacs(behave) as target, associated(target) as association:
-        # a reset may overtake it; then it was none
-        assert await outcome_of(association.echo()) in (None, "connection-lost")
+        await association.echo()
 
 
 async def test_half_an_answer_is_none() -> None:
@@ -243,7 +240,9 @@ async def test_half_an_answer_is_none() -> None:
         assert await outcome_of(association.echo()) == "connection-lost"
 
 
-@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\2\0\xff\xff\xff\xff", b"\4"])
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\2\0\xff\xff\xff\xff", b"\4"]
+)
 async def test_a_peer_that_answers_with_something_else_is_not_told_as_silent(said: bytes) -> None:
     async def behave(bad: Pacs) -> None:
         await bad.stream.send_all(said + bytes(5))
@@ -262,18 +261,21 @@ async def test_opening_can_be_cancelled_anywhere_and_leaves_nothing() -> None:
     async def behave(bad: Pacs) -> None:
         await bad.stream.receive_some()
 
+    async def open_and_cancel(target: Target, turns: int) -> None:
+        with trio.CancelScope() as scope:
+
+            async def cancel() -> None:
+                for _ in range(turns):
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(cancel)
+                await nursery.start(trio_engine.open_link, target, contexts.for_queries())
+
     async with pacs(behave) as target:
         for turns in range(60):
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as nursery:
-
-                    async def cancel() -> None:
-                        for _ in range(turns):
-                            await trio.lowlevel.checkpoint()
-                        scope.cancel()
-
-                    nursery.start_soon(cancel)
-                    await nursery.start(trio_engine.open_link, target, contexts.for_queries())
+            await open_and_cancel(target, turns)
 
 
 # A caller
@@ -336,15 +338,15 @@ async def test_a_data_set_of_endless_empty_fragments_is_given_up(begin: bytes) -
     again = begin[-12:]
     async with calling(object_seconds=0.2) as stream, trio.open_nursery() as nursery:
         await stream.send_all(begin)
-        nursery.start_soon(flood, stream, again * 10_000 + p_data(*[again[6:]] * 20_000))
+        nursery.start_soon(flood, stream, again * 1000 + p_data(*[again[6:]] * 1000))
         assert (await rest(stream))[:1] in (b"\7", b"")
         nursery.cancel_scope.cancel()
 
 
-async def test_as_many_empty_fragments_as_a_pdu_holds_are_just_that() -> None:
+async def test_empty_fragments_are_no_part_of_a_data_set() -> None:
     async with calling() as stream:
         await stream.send_all(p_data(value(STORE_ID, messages.store(), 3)))
-        await stream.send_all(p_data(*[value(STORE_ID, b"", 0)] * 21_000))
+        await stream.send_all(p_data(*[value(STORE_ID, b"", 0)] * 1000) * 20)
         await stream.send_all(p_data(value(STORE_ID, IDENTIFIER, 2)))
         kind, body = await read_pdu(stream)
 
@@ -367,7 +369,7 @@ async def test_a_cancel_that_crosses_the_answer_harms_nothing(count: int) -> Non
         await stream.send_all(head)  # in two PDUs, with the answer between them
         await trio.sleep(0.02)
         await stream.send_all(tail + RELEASE_REQUEST)
-        kinds = []
+        kinds: list[int] = []
         while not kinds or kinds[-1] == 4:
             kinds.append((await read_pdu(stream))[0])
 

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import shutil
 from dataclasses import replace
 
 import pytest
 import trio
 from pydicom import dcmread
 
-from harmony.dimse import contexts
-from harmony.dimse.engines import Engine
-from harmony.dimse.pool import AssociationPool, PoolLimits
-from harmony.dimse.target import Target
-from harmony.envelope import Completion, Instance, Match, Progress, WholeBytes
+from harmony.envelope import Completion
 from harmony.errors import UpstreamError
-from tests.support import dimse, engines
+from tests.support import dimse
 from tests.support.bad_pacs import instance_from_file
 from tests.support.dcmqrscp import Destination, dcmqrscp
 from tests.support.dcmtk import Called
-from tests.support.pacs.process import ProcessPacs
+from tests.support.own_orthanc import own_orthanc
+from tests.support.own_user import calling
 from tests.support.plain_pynetdicom import plain_scp
 from tests.support.storescp import storescp
 from tests.support.studies import Kind, Plan, write_studies
@@ -39,12 +35,10 @@ MANY = 200
 
 
 @contextlib.asynccontextmanager
-async def calling(called):
-    target = Target(aet=called.aet, host=called.host, port=called.port, local_aet="CALLER")
-    pool = AssociationPool("peer", target, PoolLimits(), engines.open_link(Engine.TRIO))
+async def in_time(called):
     with trio.fail_after(SECONDS):
-        async with pool.run():
-            yield pool
+        async with calling(called) as user:
+            yield user
 
 
 @pytest.fixture(scope="module")
@@ -57,76 +51,12 @@ def objects(tmp_path_factory):
     return [one.file for one in small + large]
 
 
-async def store(pool, files):
-    statuses = []
-    for each in map(instance_from_file, files):
-        kind = (each.sop_class, each.transfer_syntax)
-        async with pool.borrow(
-            str(kind), lambda kind=kind: contexts.for_store([kind])
-        ) as association:
-            stored = await association.store(
-                Instance(
-                    sop_class_uid=each.sop_class,
-                    sop_instance_uid=each.sop_instance,
-                    transfer_syntax=each.transfer_syntax,
-                    data=WholeBytes(each.data),
-                )
-            )
-            statuses.append(stored.status)
-    return statuses
+def instances(files):
+    return in_order(map(instance_from_file, files))
 
 
-async def find(pool, query):
-    found = []
-
-    async def take(item):
-        assert isinstance(item, Match)
-        found.append(item.identifier)
-
-    async with pool.borrow("q", contexts.for_queries) as association:
-        outcome = await association.find(query, take)
-        assert association.is_reusable
-    return outcome.completion, found
-
-
-async def get(pool, query):
-    got = {}
-
-    async def read(instance):
-        got[instance.sop_instance_uid] = b"".join([chunk async for chunk in instance.data])
-
-    async with trio.open_nursery() as nursery:
-
-        async def take(item):
-            if isinstance(item, Instance):
-                nursery.start_soon(read, item)
-
-        async with pool.borrow("get", contexts.for_get) as association:
-            outcome = await association.get(query, take)
-            assert association.is_reusable
-    return outcome.completion, got
-
-
-async def move(pool, query):
-    counters = []
-
-    async def take(item):
-        assert isinstance(item, Progress)
-        counters.append(item.counters)
-
-    async with pool.borrow("q", contexts.for_queries) as association:
-        outcome = await association.move(query, take)
-        assert association.is_reusable
-    return outcome, counters
-
-
-async def echo(pool):
-    async with pool.borrow("q", contexts.for_queries) as association:
-        await association.echo()
-
-
-def data_sets(files):
-    return {each.sop_instance: each.data for each in map(instance_from_file, files)}
+def in_order(found):
+    return sorted(found, key=lambda one: one.sop_instance)
 
 
 @pytest.mark.parametrize("max_pdu", [0, 4096, 16383, 131072])
@@ -141,42 +71,40 @@ async def test_pynetdicom_serves_everything_within_its_maximum_length(objects, m
             rows=dimse.rows(MANY),
             destinations={"DEST": dest.port},
         ) as peer:
-            async with calling(Called(host=HERE, port=peer.port, aet=peer.aet)) as pool:
-                await echo(pool)
-                assert await store(pool, objects) == [0] * len(objects)
-                completion, found = await find(pool, dimse.query())
+            async with in_time(Called(host=HERE, port=peer.port, aet=peer.aet)) as user:
+                await user.echo()
+                assert await user.store(instances(objects)) == [0] * len(objects)
+                completion, found = await user.find(dimse.query())
                 assert completion is Completion.COMPLETE
                 assert [f"Row^{n:05}".encode() in row for n, row in enumerate(found)] == [
                     True
                 ] * MANY
-                completion, got = await get(pool, dimse.query())
-                assert (completion, got) == (Completion.COMPLETE, data_sets(objects))
-                outcome, _ = await move(pool, dimse.move_query())
-                assert outcome.completion is Completion.COMPLETE
-                await echo(pool)
-        sent_on = {each.sop_instance for each in map(instance_from_file, dest.files())}
-    assert {each.sop_instance: each.data for each in peer.stored} == data_sets(objects)
+                completion, got = await user.get(dimse.query())
+                assert (completion, in_order(got)) == (Completion.COMPLETE, instances(objects))
+                assert await user.move(dimse.move_query()) is Completion.COMPLETE
+                await user.echo()
+        assert instances(dest.files()) == instances(objects)
+    assert in_order(peer.stored) == instances(objects)
     assert peer.longest <= (max_pdu or peer.longest)
-    assert sent_on == set(data_sets(objects))
 
 
 async def test_pynetdicom_sees_a_cancelled_query_and_answers_the_next(tmp_path):
-    with plain_scp([(FIND, dimse.EXPLICIT)], rows=dimse.rows(MANY * 10)) as peer:
-        async with calling(Called(host=HERE, port=peer.port, aet=peer.aet)) as pool:
+    with plain_scp([(FIND, dimse.EXPLICIT)], rows=dimse.rows(MANY), pause=0.005) as peer:
+        async with in_time(Called(host=HERE, port=peer.port, aet=peer.aet)) as user:
             for _ in range(3):
-                completion, found = await find(pool, dimse.query(limit=5))
+                completion, found = await user.find(dimse.query(limit=5))
                 assert (completion, len(found)) == (Completion.LIMITED, 5)
-                await echo(pool)
+                await user.echo()
     assert len(peer.cancelled) == 3
 
 
 async def test_pynetdicom_knows_no_such_destination(tmp_path):
     with plain_scp([(MOVE, dimse.EXPLICIT)]) as peer:
-        async with calling(Called(host=HERE, port=peer.port, aet=peer.aet)) as pool:
+        async with in_time(Called(host=HERE, port=peer.port, aet=peer.aet)) as user:
             with pytest.raises(UpstreamError) as caught:
-                await move(pool, dimse.move_query("NOWHERE"))
+                await user.move(dimse.move_query("NOWHERE"))
             assert (caught.value.http_status, caught.value.dimse_status) == (502, 0xA801)
-            await echo(pool)
+            await user.echo()
 
 
 @pytest.mark.parametrize("maximum", ["4096", "16384", "131072"])
@@ -184,13 +112,11 @@ async def test_storescp_gets_each_object_whole_whatever_its_maximum_length(
     objects, maximum, tmp_path
 ):
     with storescp(tmp_path / "sink", options=("--max-pdu", maximum)) as sink:
-        async with calling(Called(host=HERE, port=sink.port, aet=sink.ae_title)) as pool:
-            await echo(pool)
-            assert await store(pool, objects) == [0] * len(objects)
-            await echo(pool)
-        assert {
-            each.sop_instance: each.data for each in map(instance_from_file, sink.files())
-        } == data_sets(objects)
+        async with in_time(Called(host=HERE, port=sink.port, aet=sink.ae_title)) as user:
+            await user.echo()
+            assert await user.store(instances(objects)) == [0] * len(objects)
+            await user.echo()
+        assert instances(sink.files()) == instances(objects)
 
 
 @pytest.fixture(params=["orthanc", "dcmqrscp"])
@@ -198,9 +124,7 @@ def archive(request, tmp_path):
     """An empty PACS that sends to storescp: how to call it, and the storescp."""
     with storescp(tmp_path / "dest") as dest:
         if request.param == "orthanc":
-            if shutil.which("Orthanc", path="/usr/sbin:/usr/bin") is None:
-                pytest.skip("no Orthanc")
-            with contextlib.closing(ProcessPacs(tmp_path / "orthanc")) as orthanc:
+            with own_orthanc(tmp_path / "orthanc") as orthanc:
                 orthanc.add_modality("DEST", HERE, dest.port)
                 yield Called(host=HERE, port=orthanc.port, aet=orthanc.ae_title), dest
             return
@@ -214,21 +138,18 @@ async def test_an_archive_is_filled_asked_and_emptied(archive, objects):
     by_study = collections.defaultdict(list)
     for file in objects:
         by_study[str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)].append(file)
-    async with calling(called) as pool:
-        await echo(pool)
-        assert await store(pool, objects) == [0] * len(objects)
-        completion, found = await find(pool, dimse.query(limit=1, uid=""))
+    async with in_time(called) as user:
+        await user.echo()
+        assert await user.store(instances(objects)) == [0] * len(objects)
+        completion, found = await user.find(dimse.query(limit=1, uid=""))
         assert (completion, len(found)) == (Completion.LIMITED, 1)
-        completion, found = await find(pool, dimse.query(uid=""))
+        completion, found = await user.find(dimse.query(uid=""))
         assert (completion, len(found)) == (Completion.COMPLETE, len(by_study))
         for uid, files in by_study.items():
             assert any(uid.encode() in row for row in found)
-            completion, got = await get(pool, dimse.query(uid=uid))
-            assert (completion, got) == (Completion.COMPLETE, data_sets(files))
+            completion, got = await user.get(dimse.query(uid=uid))
+            assert (completion, in_order(got)) == (Completion.COMPLETE, instances(files))
             query = replace(dimse.query(uid=uid), destination="DEST")
-            outcome, _ = await move(pool, query)
-            assert outcome.completion is Completion.COMPLETE
-        await echo(pool)
-    assert {
-        each.sop_instance: each.data for each in map(instance_from_file, dest.files())
-    } == data_sets(objects)
+            assert await user.move(query) is Completion.COMPLETE
+        await user.echo()
+    assert instances(dest.files()) == instances(objects)

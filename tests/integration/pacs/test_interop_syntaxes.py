@@ -14,16 +14,12 @@ import pytest
 import trio
 from pynetdicom.presentation import build_context
 
-from harmony.backends.storing import Storer
 from harmony.dimse.engines import Engine
-from harmony.dimse.pool import AssociationPool, PoolLimits
 from harmony.dimse.storage import known_transfer_syntaxes
-from harmony.dimse.target import Target
-from harmony.envelope import Instance, WholeBytes
-from tests.support import engines
 from tests.support.bad_pacs import instance_from_file
 from tests.support.dcmtk import Called, storescu
 from tests.support.deployment import backend, deployed, pipeline, table
+from tests.support.own_user import calling
 from tests.support.plain_pynetdicom import plain_scp, plain_scu, send_files
 from tests.support.specimens import from_the_wheel, invented, made
 from tests.support.specimens import table as counted
@@ -34,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("dcmtk")
 SECONDS = 100
 HERE = "127.0.0.1"
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+MANY = 100  # associations of one caller
 NOT_SUPPORTED = 0x0122
 STORESCP = ("--unique-filenames", "--promiscuous")
 # What storescp of DCMTK 3.6.7 takes with --accept-all; and it takes no colour palettes, which
@@ -75,33 +72,24 @@ def relay(port, aet):
     called = Called(host=HERE, port=port, aet=aet)
     return (
         pipeline("relay", ["scp"], ["sink"])
-        + table("endpoints.scp", "dicom", local_aet="HARMONY", port=0, engine=Engine.TRIO)
+        + table(
+            "endpoints.scp",
+            "dicom",
+            local_aet="HARMONY",
+            port=0,
+            engine=Engine.TRIO,
+            max_associations=MANY,
+            max_associations_per_aet=MANY,
+            max_connections_per_address=MANY,
+        )
         + backend("sink", called, engine=Engine.TRIO)
     )
 
 
 async def send(specimens, called):
     """C-STORE them with Harmony's own user; the statuses."""
-    statuses = []
-
-    async def body():
-        for one in specimens:
-            yield Instance(
-                sop_class_uid=one.instance.sop_class,
-                sop_instance_uid=one.instance.sop_instance,
-                transfer_syntax=one.instance.transfer_syntax,
-                data=WholeBytes(one.instance.data),
-                repeatable=True,
-            )
-
-    async def report(stored):
-        statuses.append(stored.status)
-
-    target = Target(aet=called.aet, host=called.host, port=called.port, local_aet="CALLER")
-    pool = AssociationPool("peer", target, PoolLimits(), engines.open_link(Engine.TRIO))
-    async with pool.run():
-        await Storer(pool).store(body(), report)
-    return statuses
+    async with calling(called) as user:
+        return await user.store(one.instance for one in specimens)
 
 
 def kind(one):
@@ -147,10 +135,27 @@ async def test_own_user_to_relay_to_pynetdicom(specimens, tmp_path, capsys):
     print_table(capsys, "own user -> relay -> pynetdicom", instances(sent))
 
 
+async def test_eight_own_users_at_once_to_relay_to_pynetdicom(specimens, tmp_path):
+    sent = [one for one in specimens if not one.is_deflated]
+    statuses = []
+
+    async def send_some(some, called):
+        statuses.extend(await send(some, called))
+
+    with trio.fail_after(SECONDS), plain_scp(kinds(sent)) as sink:
+        async with deployed(tmp_path / "h", relay(sink.port, sink.aet)) as running:
+            async with trio.open_nursery() as nursery:
+                for number in range(8):
+                    called = running.called("scp", "HARMONY")
+                    nursery.start_soon(send_some, sent[number::8], called)
+    assert statuses == [0] * len(sent)
+    assert kept(sink.stored) == instances(sent)
+
+
 async def test_pynetdicom_to_relay_to_storescp(specimens, tmp_path, capsys):
     sent = [one for one in specimens if not one.is_deflated]
     known = [one for one in sent if is_known_to_dcmtk(one)]
-    results = {}
+    results: dict = {}
 
     def talk(called):
         wanted = kinds(sent)
@@ -232,7 +237,7 @@ def emptied(scp):
 
 async def test_storescu_to_relay_to_storescp(specimens, tmp_path, capsys):
     sent = sent_by_dcmtk(specimens)
-    passed = Counter()
+    passed: Counter = Counter()
     with trio.fail_after(SECONDS), storescp(tmp_path / "sink", options=STORESCP) as sink:
         direct = Called(host=HERE, port=sink.port, aet=sink.ae_title)
         async with deployed(tmp_path / "h", relay(sink.port, sink.ae_title)) as running:

@@ -23,7 +23,6 @@ from harmony.envelope import (
     Stored,
     WholeBytes,
 )
-from harmony.holding import Holding
 from harmony.interfaces import ExchangeSummary
 from harmony.pipeline import Pipeline, Route
 from tests.support import engines
@@ -93,7 +92,6 @@ async def serve_dicom(options: Options = OPTIONS) -> AsyncIterator[Served]:
         peers={},
         destinations={},
         arrivals=Arrivals(options.local_aet),
-        holding=Holding(None, options.memory_object_bytes),
         observer=_Nobody(),
         accept_link=engines.accept_link(),
     )

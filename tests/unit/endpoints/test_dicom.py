@@ -13,7 +13,6 @@ from harmony.dimse.link import Acceptance, AssociationRequest, Proposal, Rejecti
 from harmony.dimse.negotiation import APPLICATION_CONTEXT
 from harmony.endpoints.dicom import DicomEndpoint, Options
 from harmony.envelope import Operation
-from harmony.holding import Holding
 from harmony.interfaces import PortClaim
 from tests.support import engines
 from tests.support.gateway import Summaries
@@ -36,7 +35,6 @@ def endpoint(operations=ALL, peers=(), **options):
         peers={peer.name: peer for peer in peers},
         destinations={},
         arrivals=Arrivals("HARMONY"),
-        holding=Holding(None, 1000),
         observer=Summaries(),
         accept_link=engines.accept_link(),
     )

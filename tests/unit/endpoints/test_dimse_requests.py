@@ -28,7 +28,6 @@ from harmony.envelope import (
     WholeBytes,
 )
 from harmony.errors import RequestError, UpstreamError
-from harmony.holding import Holding
 from harmony.pipeline import Pipeline, Route
 from harmony.upper_layer.commands import CommandField
 from tests.support.fake_backend import FakeBackend, Shelf, gives, match
@@ -89,7 +88,7 @@ async def asked(
         pipeline="test",
         exchange=Pipeline("test", [Route(backend)]).exchange,
         observer=observed,
-        holding=Holding(None, 1000),
+        whole_bytes=1000,
         destinations=destinations or {},
         default_destinations=defaults or tuple(destinations or ()),
         arrivals=arrivals or Arrivals("HARMONY"),
