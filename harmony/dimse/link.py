@@ -47,6 +47,7 @@ class AssociationRequest:
         address: IP address that it calls from.
         contexts: proposed, by ID: abstract syntax and transfer syntaxes.
         roles: proposed, by abstract syntax; a class without entry is in the default role.
+        protocol_version: bit 0 stands for the one that there is (PS3.8 table 9-11).
     """
 
     calling_aet: str
@@ -55,6 +56,7 @@ class AssociationRequest:
     application_context: str
     contexts: Mapping[int, Proposal]
     roles: Mapping[str, Role]
+    protocol_version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

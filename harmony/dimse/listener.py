@@ -37,6 +37,7 @@ from harmony.telemetry.log import get_logger
 log = get_logger(__name__)
 
 TOO_MANY = Rejection(2, 3, 2, "too-many-associations")  # local limit exceeded, PS3.8 table 9-21
+OTHER_PROTOCOL = Rejection(1, 2, 2, "protocol-version")  # PS3.8 9.3.2 and table 9-21
 DRAINING = Rejection(2, 3, 1, "draining")  # temporary congestion
 
 _BACKLOG = 1024  # a burst that does not fit would wait a second for its next SYN
@@ -309,7 +310,9 @@ class Listener:
         self, claims: contextlib.ExitStack, request: AssociationRequest
     ) -> Acceptance | Rejection:
         """The service's judgement, then the limits; counts what is accepted in `claims`."""
-        decision = self._service.decide(request)
+        decision: Acceptance | Rejection = OTHER_PROTOCOL
+        if request.protocol_version & 1:
+            decision = self._service.decide(request)
         if isinstance(decision, Acceptance):
             if self._draining:
                 decision = DRAINING

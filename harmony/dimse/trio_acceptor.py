@@ -20,7 +20,7 @@ from harmony.dimse.link import (
 from harmony.dimse.transport import Transport, TransportLimits
 from harmony.dimse.trio_link import TrioLink
 from harmony.upper_layer.connection import Connection, Side
-from harmony.upper_layer.negotiation import answer, unacceptable
+from harmony.upper_layer.negotiation import answer
 from harmony.upper_layer.pdus import AssociateReject, AssociateRequest
 from harmony.upper_layer.reading import Limits
 from harmony.upper_layer.user_information import RoleSelection, UserInformation
@@ -57,9 +57,7 @@ async def accept_link(
     sock.setblocking(False)
     connection = Connection(Side.ACCEPTOR, Limits(data=limits.maximum_pdu))
     connection.receive_data(first_pdu)
-    link = TrioAcceptedLink(
-        Transport(sock), connection, limits, release_seconds=_RELEASE_SECONDS
-    )
+    link = TrioAcceptedLink(Transport(sock), connection, limits, release_seconds=_RELEASE_SECONDS)
     try:
         if not await _negotiate(link, address, limits, decide):
             task_status.started(None)
@@ -77,17 +75,11 @@ async def _negotiate(
     asked = await link.next_event()
     if not isinstance(asked, AssociateRequest):
         return False
-    refused = unacceptable(asked)
-    if refused is not None:
-        await link.reject(refused)
-        return False
     request = _request(asked, address)
     decision = decide(request)
     if isinstance(decision, Rejection):
         await link.reject(
-            AssociateReject(
-                result=decision.result, source=decision.source, reason=decision.reason
-            )
+            AssociateReject(result=decision.result, source=decision.source, reason=decision.reason)
         )
         return False
     try:
@@ -154,7 +146,6 @@ def _request(asked: AssociateRequest, address: str) -> AssociationRequest:
             context.id: Proposal(context.abstract_syntax, context.transfer_syntaxes)
             for context in asked.contexts
         },
-        roles={
-            role.sop_class_uid: Role(scu=role.scu, scp=role.scp) for role in asked.user.roles
-        },
+        roles={role.sop_class_uid: Role(scu=role.scu, scp=role.scp) for role in asked.user.roles},
+        protocol_version=asked.protocol_version,
     )

@@ -42,6 +42,7 @@ Unit: TypeAlias = Fragment | ReleaseRequest | ReleaseResponse
 _INBOX_BYTES = 256 * 1024
 _FRAGMENT_BYTES = 512  # about as much work as one with so many makes, however small it is
 _GATHERED_BYTES = 256 * 1024  # written at once, where a message has so many
+_GATHERED_SECONDS = 0.05  # ... and not held back for longer, where its source is slow
 _BUFFER_BYTES = 512  # about as much work as one with so many makes, however small it is
 _TURN_BYTES = 256 * 1024  # written without giving way to other tasks
 _FAREWELL_SECONDS = 1.0  # for a peer to take note of our last PDU, and to close
@@ -83,6 +84,7 @@ class TrioLink:
         self._is_writing = False  # a PDU of ours has gone in part, perhaps
         self._gathered: list[Buffer] = []
         self._gathered_bytes = 0
+        self._gathered_since = 0.0
         self._written = 0
         self._deadline: float | None = None  # of the PDU that is arriving
 
@@ -348,12 +350,16 @@ class TrioLink:
         """
         if self._ending is not None:
             raise LinkEnded(self._ending)
+        now = trio.current_time()
+        if not self._gathered:
+            self._gathered_since = now
         try:
             self._gathered += self._connection.send_data(pdu)
         except StateError:
             raise self._ended() from None
         self._gathered_bytes += _work(pdu)
-        if is_last or self._gathered_bytes >= _GATHERED_BYTES:
+        is_late = now - self._gathered_since >= _GATHERED_SECONDS
+        if is_last or is_late or self._gathered_bytes >= _GATHERED_BYTES:
             buffers, self._gathered, self._gathered_bytes = self._gathered, [], 0
             await self._write(buffers)
 

@@ -158,7 +158,7 @@ def encode(command: Command) -> bytes:
 
 
 def decode(data: bytes) -> Command:
-    """Read a command set. Unknown elements are passed over.
+    """Read a command set. Unknown elements are passed over, in a response those of any group.
 
     Raises:
         CommandError: the bytes are cut short, of another group, or lack the command field.
@@ -174,11 +174,12 @@ def decode(data: bytes) -> Command:
             raise CommandError("command set ends inside an element header")
         group, element, length = _HEADER.unpack_from(data, offset)
         offset = start + length
-        if group != 0x0000:
+        # Orthanc puts its Failed SOP Instance UID List (0008,0058) behind the status.
+        if group != 0x0000 and "status" not in found:
             raise CommandError(f"element of group {group:04X} in a command set")
         if offset > size:
-            raise CommandError(f"element (0000,{element:04X}) is cut short")
-        if length and element in _ELEMENTS:
+            raise CommandError(f"element ({group:04X},{element:04X}) is cut short")
+        if length and group == 0x0000 and element in _ELEMENTS:
             name, vr = _ELEMENTS[element]
             if vr is _US:
                 if length == 1:

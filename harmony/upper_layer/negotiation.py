@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from harmony.upper_layer.pdus import (
     AnsweredContext,
     AssociateAccept,
-    AssociateReject,
     AssociateRequest,
 )
 from harmony.upper_layer.user_information import UserInformation
 
-_VERSION = 1  # bit 0 of the protocol version, PS3.8 table 9-11
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
 
@@ -39,13 +37,6 @@ class Context:
     id: int
     abstract_syntax: str
     transfer_syntax: str
-
-
-def unacceptable(request: AssociateRequest) -> AssociateReject | None:
-    """The provider's own refusal of a request. PS3.8 9.2.2 (AE-6) and table 9-21."""
-    if not request.protocol_version & _VERSION:
-        return AssociateReject(result=1, source=2, reason=2)
-    return None
 
 
 def agreed(request: AssociateRequest, accept: AssociateAccept) -> dict[int, Context]:
@@ -96,9 +87,7 @@ def answer(
         else:
             # The transfer syntax of a refused context is not significant, and must be there.
             result, syntax = refused[proposed.id], _IMPLICIT_LITTLE_ENDIAN
-        contexts.append(
-            AnsweredContext(id=proposed.id, result=int(result), transfer_syntax=syntax)
-        )
+        contexts.append(AnsweredContext(id=proposed.id, result=int(result), transfer_syntax=syntax))
     return AssociateAccept(
         called_aet=request.called_aet,
         calling_aet=request.calling_aet,

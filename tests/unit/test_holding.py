@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harmony import holding
 from harmony.envelope import Instance, StreamBroken
 from harmony.errors import RequestError, Unavailable
-from harmony.holding import Holding
+from harmony.holding import Holding, whole_if_small
 from tests.support.fake_backend import Once, instance
 
 KILOBYTE = 1024
@@ -293,3 +293,59 @@ def test_every_reader_gets_every_byte(chunks, memory, readers):
 
     trio.run(main)
     assert got == [b"".join(chunks)] * readers
+
+
+# For one reader
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [10], [4, 6], [0, 10, 0]])
+async def test_a_small_instance_is_whole_before_it_goes_on(sizes):
+    source = Once(*[bytes(size) for size in sizes])
+
+    given = await whole_if_small(of(source), 10)
+
+    assert given.repeatable
+    assert given.size == sum(sizes)
+    assert await read(given) == await read(given) == bytes(sum(sizes))
+
+
+@pytest.mark.parametrize("sizes", [[11], [10, 1], [4, 4, 4, 4], [1] * 100])
+async def test_a_larger_one_goes_on_as_it_arrives_and_whole(sizes):
+    chunks = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    source = Gated(*chunks)
+    source.open.set()
+
+    given = await whole_if_small(of(source), 10)
+
+    assert not given.repeatable
+    assert await read(given) == b"".join(chunks)
+
+
+async def test_no_more_of_a_larger_one_is_read_than_its_reader_takes():
+    source = Gated(*[bytes(8)] * 100)
+    source.open.set()
+
+    given = await whole_if_small(of(source), 10)
+    reader = aiter(given.data)
+    for _ in range(5):
+        await anext(reader)
+
+    assert len(source._chunks) == 95
+
+
+async def test_what_can_be_read_again_is_given_as_it_is():
+    repeatable = instance()
+
+    assert await whole_if_small(repeatable, 0) is repeatable
+
+
+async def test_a_source_that_fails_at_once_is_told_at_once():
+    class Broken:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            raise StreamBroken("it broke")
+
+    with pytest.raises(StreamBroken):
+        await whole_if_small(of(Broken()), 10)

@@ -20,7 +20,15 @@ from harmony.dimse.transport import TransportLimits
 from harmony.envelope import Operation
 from harmony.telemetry.log import configured
 from tests.support import engines
-from tests.support.bad_caller import Aborted, Accepted, Closed, Request, bad_caller, proper_echo
+from tests.support.bad_caller import (
+    Aborted,
+    Accepted,
+    Closed,
+    Rejected,
+    Request,
+    bad_caller,
+    proper_echo,
+)
 from tests.support.eventually import eventually
 from tests.support.served import FakeProvider
 
@@ -97,6 +105,11 @@ def ends(host, port):
         return caller.next() if isinstance(answer, Accepted) else answer
 
 
+def ends_with_version_2(host, port):
+    with bad_caller(host, port) as caller:
+        return caller.associate(Request(version=2))
+
+
 # pynetdicom's links do not know whether they may still say something.
 ENDING = {Engine.TRIO: Aborted(0, 0), Engine.PYNETDICOM: Closed()}
 
@@ -118,6 +131,18 @@ async def test_a_fault_of_ours_ends_one_association_and_is_told_without_data(whe
     failed = [line for line in lines if line["event"] == "association.failed"]
     assert [line["error"] for line in failed] == ["ZeroDivisionError"] * 3
     assert "Doe" not in told.getvalue()
+
+
+async def test_another_protocol_version_is_refused_and_told():
+    told = io.StringIO()
+    with trio.fail_after(20), configured("debug", "json", told):
+        async with listening(Service()) as (_, bound):
+            at = bound[0].host, bound[0].port
+            assert await trio.to_thread.run_sync(ends_with_version_2, *at) == Rejected(1, 2, 2)
+            await trio.to_thread.run_sync(proper_echo, *at)
+    lines = [json.loads(line) for line in told.getvalue().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "association.rejected"]
+    assert (line["code"], line["status"]) == ("protocol-version", "1/2/2")
 
 
 async def test_no_descriptor_left_is_one_caller_closed_and_the_next_is_served(monkeypatch):

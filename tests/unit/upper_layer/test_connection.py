@@ -20,7 +20,7 @@ from harmony.upper_layer.connection import (
     Violation,
 )
 from harmony.upper_layer.messages import Packer
-from harmony.upper_layer.negotiation import Context, ContextResult, agreed, answer, unacceptable
+from harmony.upper_layer.negotiation import Context, ContextResult, agreed, answer
 from harmony.upper_layer.pdus import (
     Abort,
     AbortReason,
@@ -331,15 +331,6 @@ def test_a_context_that_cannot_be_used_is_not_agreed(answered: AnsweredContext, 
 def test_each_side_knows_the_maximum_length_of_the_other() -> None:
     assert associated(Side.REQUESTOR).peer_maximum_length == 8000
     assert associated(Side.ACCEPTOR).peer_maximum_length == 16384
-
-
-def test_a_request_for_another_protocol_is_refused_by_the_provider() -> None:
-    other = AssociateRequest(
-        called_aet="A", calling_aet="B", contexts=(), user=UserInformation(), protocol_version=2
-    )
-
-    assert unacceptable(REQUEST) is None
-    assert unacceptable(other) == AssociateReject(result=1, source=2, reason=2)
 
 
 # Two machines, talking
