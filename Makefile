@@ -34,7 +34,7 @@ check: $(CHECK)/.made ## format, lint, types, import layers, schemas
 bench: $(TEST)/.made peers ## compare Harmony with DCMTK, Orthanc and pynetdicom
 	$(TEST)/bin/python -m tools.bench $(ARGS)
 
-fuzz: $(TEST)/.made ## 100,000 generated cases of bad input; ARGS="--cases N --seed N" for others
+fuzz: $(TEST)/.made ## generated bad input for every parser; ARGS="--cases N --seed N" for others
 	$(TEST)/bin/python -m tools.fuzz $(ARGS)
 
 format: $(CHECK)/.made ## rewrite the files as `make check` wants them

@@ -2,8 +2,9 @@
 
 * `query`: what a client asks in JSON, checked, and encoded as an identifier.
 * `identifier`: what a DIMSE caller asks, checked, and what it is answered.
-* `dicomjson`: encoded matches as DICOM JSON (PS3.18 annex F). `elements` walks through their
-  bytes, `values` and `charsets` turn their text into `str`.
+* `dicomjson`: encoded matches, and metadata of instances, as DICOM JSON (PS3.18 annex F).
+  `elements` walks through their bytes, `values` and `charsets` turn their text into `str`, and
+  `jsonvalues` makes of a value what stands for it in JSON.
 * `transcode`: a small data set in another uncompressed transfer syntax.
 * `reencode`: a whole instance into the other little endian syntax, on its way.
 * `peek`: a few attributes from the beginning of an instance on its way.

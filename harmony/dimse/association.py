@@ -25,7 +25,6 @@ from harmony.dimse.conversation import (
     MAX_IDENTIFIER_BYTES,
     DataSet,
     EvenData,
-    Message,
     check_response,
     next_message,
 )
@@ -72,6 +71,7 @@ from harmony.upper_layer.commands import (
     CommandField,
     encode,
 )
+from harmony.upper_layer.messages import CommandSet
 
 
 class Emit(Protocol):
@@ -351,7 +351,7 @@ class Association:
         message = await next_message(self._link, self._target, seconds)
         return self._check(message, context, field)
 
-    def _check(self, message: Message, context: Context, field: CommandField) -> Command:
+    def _check(self, message: CommandSet, context: Context, field: CommandField) -> Command:
         answer = check_response(
             message, self._target, context=context, field=field, message_id=self._message_id
         )
@@ -404,7 +404,7 @@ class Association:
         return False
 
     async def _sub_operation(
-        self, message: Message, emit: Emit, counted: SubOperations | None
+        self, message: CommandSet, emit: Emit, counted: SubOperations | None
     ) -> None:
         """Take one C-STORE of a C-GET. PS3.4 C.4.3.2, PS3.7 9.3.1.
 

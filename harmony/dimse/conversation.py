@@ -7,7 +7,6 @@ context, of bounded length and in bounded time.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import TypeAlias
 
 import trio
 
@@ -22,11 +21,9 @@ from harmony.upper_layer.messages import Assembler, CommandSet, Data, MessageErr
 
 MAX_IDENTIFIER_BYTES = 1024 * 1024
 
-Message: TypeAlias = CommandSet  # its data set, if there is one, is read apart
 
-
-async def next_message(link: Link, target: Target, seconds: float) -> Message:
-    """The next command set, whole.
+async def next_message(link: Link, target: Target, seconds: float) -> CommandSet:
+    """The next command set, whole; its data set, if it has one, is read apart.
 
     Raises:
         LinkEnded, UpstreamError
@@ -63,7 +60,7 @@ def _unit(assembler: Assembler, fragment: Fragment, target: Target) -> Unit | No
 
 
 def check_response(
-    message: Message,
+    message: CommandSet,
     target: Target,
     *,
     context: Context,

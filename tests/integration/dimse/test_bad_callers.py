@@ -37,7 +37,7 @@ from tools.fuzz import corpus, live
 pytestmark = pytest.mark.usefixtures("engine")
 
 SEED = 20261125
-CONNECTIONS = 2000
+CONNECTIONS = {Engine.TRIO: 3000, Engine.PYNETDICOM: 1000}
 SECONDS = 100
 STUDY = data_sets.identifier([(data_sets.STUDY_UID, "UI", b"1.2.3")])
 
@@ -67,8 +67,8 @@ async def findings(cases, running):
 
 
 @pytest.mark.parametrize("surface", live.SURFACES)
-async def test_generated_callers_are_answered_and_the_next_proper_one_is_served(surface):
-    count = CONNECTIONS // len(live.SURFACES)
+async def test_generated_callers_are_answered_and_the_next_proper_one_is_served(engine, surface):
+    count = CONNECTIONS[engine] // len(live.SURFACES)
     made = live.make_cases(surface, seed=SEED, first=0, count=count)
     async with served() as running:
         assert await findings((case for _, case in made), running) == []
