@@ -81,6 +81,8 @@ class Query:
         keys: in ascending tag order, without the level.
         encoded: the identifier of a DIMSE caller, which is passed on as it is: it may hold more
             than `keys` can say, such as sequences and private attributes. None if `keys` is all.
+        without_bulk: the caller of a GET needs no pixel data. What a backend can leave out is
+            not transferred, PS3.4 Z; what it cannot comes as ever.
         limit: at most so many answers are wanted; None for all.
         offset: so many answers are passed over first.
         destination: AE title that MOVE sends to; None otherwise.
@@ -93,6 +95,7 @@ class Query:
     offset: int = 0
     destination: str | None = None
     encoded: Encoded | None = None
+    without_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,12 +408,28 @@ Body: TypeAlias = bytes | AsyncIterator[Instance] | AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """What an HTTP request asks for; its headers and body are the envelope's.
+
+    Attributes:
+        path: what comes below the endpoint's mount, as the client encoded it; begins with ``/``.
+        query: the raw query string, without ``?``.
+    """
+
+    method: str
+    path: str = field(repr=False)
+    query: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnvelope:
     """One request.
 
     Attributes:
         id: request id; in every log line and answer.
         query: for FIND, GET and MOVE.
+        http: for HTTP.
+        backend: the one backend that is asked for by name; None leaves it to the pipeline.
         headers: HTTP only; names in lower case.
         body: empty, whole, a stream of instances (STORE) or of bytes (HTTP).
         deadline: on trio's clock; one budget for all hops.
@@ -423,6 +442,8 @@ class RequestEnvelope:
     operation: Operation
     origin: Origin
     query: Query | None = None
+    http: HttpRequest | None = None
+    backend: str | None = None
     headers: Headers = ()
     body: Body = field(default=b"", repr=False)
     deadline: float = float("inf")
@@ -436,10 +457,12 @@ class ResponseEnvelope:
 
     Attributes:
         backend: name of the backend that answers.
-        headers: HTTP only.
+        status: HTTP only.
+        headers: HTTP only; names in lower case.
     """
 
     items: Items
     backend: str
+    status: int | None = None
     headers: Headers = ()
     notes: Mapping[str, object] = field(default_factory=_no_notes)

@@ -29,7 +29,7 @@ from harmony.pipeline.scope import answering
 from harmony.pipeline.storing import Choose, place_at_all, place_at_first, store_each
 
 # Operations whose answer may go on for as long as it moves; each step has a deadline of its own.
-_STREAMING = frozenset((Operation.FIND, Operation.GET, Operation.MOVE, Operation.STORE))
+_STREAMING = frozenset(set(Operation) - {Operation.ECHO})
 _MEMORY_BYTES = 1024 * 1024
 
 
@@ -108,10 +108,16 @@ class Pipeline:
             )
 
     async def _dispatch(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
-        routes = [route for route in self._routes if route.backend.accepts(request.operation)]
+        routes = [
+            route
+            for route in self._routes
+            if route.backend.accepts(request.operation)
+            and request.backend in (None, route.backend.name)
+        ]
         if not routes:
             raise RequestError(
-                f"no backend of pipeline {self.name} can {request.operation}",
+                f"pipeline {self.name} has no backend{_named(request.backend)} that can "
+                f"{request.operation}",
                 code="operation-not-supported",
                 http_status=501,
             )
@@ -164,6 +170,10 @@ class Pipeline:
             http_status=422,
             hint="`when` of its backends says what each is for; one without `when` takes all",
         )
+
+
+def _named(backend: str | None) -> str:
+    return f" {backend}" if backend is not None else ""
 
 
 class _Layer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import trio
 import trio.testing
@@ -142,6 +144,23 @@ async def test_an_operation_that_no_backend_can_is_501() -> None:
     assert not pipeline.accepts(Operation.FIND)
     with pytest.raises(RequestError) as caught:
         async with pipeline.exchange(request()):
+            pass
+    assert caught.value.http_status == 501
+
+
+async def test_a_backend_that_is_asked_for_by_name_answers_and_no_other() -> None:
+    first, second = (FakeBackend(gives(ROW), name=name) for name in ("first", "second"))
+    pipeline = Pipeline("p", [Route(first), Route(second)], strategy="merge")
+    asked = dataclasses.replace(request(), backend="second")
+    async with pipeline.exchange(asked) as response:
+        assert response.backend == "second"
+    assert (first.requests, second.requests) == ([], [asked])
+
+
+async def test_a_backend_asked_for_that_the_pipeline_has_not_is_501() -> None:
+    pipeline = Pipeline("p", [Route(FakeBackend(gives(ROW), name="first"))])
+    with pytest.raises(RequestError, match="no backend other that can find") as caught:
+        async with pipeline.exchange(dataclasses.replace(request(), backend="other")):
             pass
     assert caught.value.http_status == 501
 
