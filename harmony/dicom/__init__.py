@@ -5,6 +5,9 @@
 * `dicomjson`: encoded matches, and metadata of instances, as DICOM JSON (PS3.18 annex F).
   `elements` walks through their bytes, `values` and `charsets` turn their text into `str`, and
   `jsonvalues` makes of a value what stands for it in JSON.
+* `scan`: finds an element by passing over what stands before it; `located`: where a value lies.
+* `pixels`: the frames of an instance, with `encapsulated` and `pixel_media`; `bulk`: any other
+  value by its path; `encapsulated_document`: a PDF or a video in an instance.
 * `transcode`: a small data set in another uncompressed transfer syntax.
 * `reencode`: a whole instance into the other little endian syntax, on its way.
 * `peek`: a few attributes from the beginning of an instance on its way.

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -34,13 +33,13 @@ from harmony.dicom.elements import (
     vr_of,
 )
 from harmony.dicom.jsonvalues import Json, fits, json_of
-from harmony.dicom.uids import DEFLATED, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from harmony.dicom.scan import opened
+from harmony.dicom.uids import IMPLICIT_LITTLE_ENDIAN
 from harmony.envelope import Match
 from harmony.errors import UpstreamError
 
 MAX_BYTES = 1024 * 1024
 MAX_INSTANCE_ELEMENTS = 500_000  # with the fragments of its pixel data
-MAX_INFLATED_BYTES = 64 * 1024 * 1024
 MAX_INLINE_BYTES = 4096
 
 # Where an element stands: tag, index of an item from 0, tag in it, and so on.
@@ -51,7 +50,6 @@ _CHARACTER_SET = 0x00080005
 _CHARACTER_SET_KEY = f"{_CHARACTER_SET:08X}"
 _UTF8 = "ISO_IR 192"
 _IMPLICIT = SYNTAXES[IMPLICIT_LITTLE_ENDIAN]
-_EXPLICIT = SYNTAXES[EXPLICIT_LITTLE_ENDIAN]
 
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # PS3.3 C.7.6.24, C.7.6.25, C.7.6.3
 _MAY_BE_BULK = frozenset(  # PS3.18 F.2.2
@@ -105,12 +103,7 @@ def metadata_to_json(data: Data, transfer_syntax: str, bulk_uri: BulkUri) -> byt
     Raises:
         Malformed: it is no data set, or is beyond a limit; nothing of it is quoted.
     """
-    if transfer_syntax in DEFLATED:
-        data = _inflated(data)
-    # What is not listed has encapsulated pixel data, in explicit VR little endian. PS3.5 A.4.
-    syntax = SYNTAXES.get(transfer_syntax, _EXPLICIT)
-    if syntax == _EXPLICIT and not data[4:6].isalpha():
-        syntax = _IMPLICIT  # some archives keep files whose meta information is wrong
+    data, syntax = opened(data, transfer_syntax)
     return _ToJson(data, MAX_INSTANCE_ELEMENTS, bulk_uri).row(syntax)
 
 
@@ -118,19 +111,6 @@ def _undecodable(why: str) -> UpstreamError:
     return UpstreamError(
         f"an answer of the PACS cannot be decoded: {why}", code="undecodable-answer"
     )
-
-
-def _inflated(data: Data) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5
-    try:
-        inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
-    except zlib.error:
-        raise Malformed("it cannot be inflated") from None
-    if inflater.unconsumed_tail:
-        raise Malformed(f"it has more than {MAX_INFLATED_BYTES} bytes when inflated")
-    if not inflater.eof:
-        raise Malformed("its deflated stream has no end")
-    return inflated
 
 
 @functools.lru_cache(maxsize=8192)

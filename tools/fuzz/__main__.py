@@ -3,8 +3,8 @@
     python -m tools.fuzz [--cases N] [--seed N] [--surface command,elements,...]
 
 In this process: command sets, fragments, PDUs, connections in each state (`connection`), data
-sets, identifiers, heads of files. Before a real `dicom` endpoint, on sockets: spoilt PDUs
-(`pdu`), and spoilt requests on good associations (`live`).
+sets, identifiers, heads of files, what is cut out of instances (`pixels`). Before a real `dicom`
+endpoint, on sockets: spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
 A case that fails is written to tests/corpus, where the tests replay it from then on; with the
 printed seed, its surface and its number it can be made again.
 """
@@ -37,6 +37,7 @@ _CASES = {
     "identifier": 24_000,
     "peek": 8_000,
     "part10": 8_000,
+    "pixels": 24_000,
     "pdu": 2_000,
     "live": 2_000,
 }

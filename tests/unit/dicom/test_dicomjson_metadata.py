@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmony.dicom import dicomjson
+from harmony.dicom import dicomjson, scan
 from harmony.dicom.dicomjson import MAX_INLINE_BYTES, Path, metadata_to_json
 from harmony.dicom.elements import LONG_VRS, Malformed
 
@@ -122,7 +122,7 @@ def test_deflated_instances_are_inflated(pad):
 
 
 def test_inflating_has_a_limit(monkeypatch):
-    monkeypatch.setattr(dicomjson, "MAX_INFLATED_BYTES", 100)
+    monkeypatch.setattr(scan, "MAX_INFLATED_BYTES", 100)
     exact = element(DOCUMENT, "OB", bytes(88))
     assert "00420011" in shown(deflated(exact), DEFLATED)
     with pytest.raises(Malformed, match="more than 100 bytes"):
