@@ -11,6 +11,7 @@ from typing import Literal
 
 import trio
 
+from harmony.endpoints.accounts import Accounts
 from harmony.endpoints.json_api import JsonApi
 from harmony.interfaces import Listening, Observer, OpenExchange, PathClaim
 from harmony.web.router import Router
@@ -61,10 +62,8 @@ class HttpEndpoint:
     ) -> None:
         """Answer requests below the prefix until cancelled."""
         api = JsonApi(
-            endpoint=self.name,
-            pipeline=self._pipeline,
+            accounts=Accounts(endpoint=self.name, pipeline=self._pipeline, observer=self._observer),
             exchange=exchange,
-            observer=self._observer,
             max_json_bytes=self._options.max_json_bytes,
             max_store_bytes=self._options.max_store_bytes,
             max_parts=self._options.max_parts,

@@ -8,8 +8,6 @@ transfer.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import trio
@@ -18,6 +16,7 @@ from harmony.dicom import strict_json
 from harmony.dicom.multipart import MultipartWriter
 from harmony.dicom.query import parse_query
 from harmony.dicom.status import store_http_status
+from harmony.endpoints.accounts import Account, Accounts, start
 from harmony.endpoints.answers import (
     ADDITIONAL_RESULTS,
     KEYS_UNSUPPORTED,
@@ -46,9 +45,9 @@ from harmony.envelope import (
     RequestEnvelope,
     Stored,
 )
-from harmony.errors import HarmonyError, RequestError, UpstreamError
-from harmony.interfaces import ExchangeSummary, Observer, OpenExchange
-from harmony.web.exchange import ClientGone, Reply, Request, until_gone
+from harmony.errors import RequestError, UpstreamError
+from harmony.interfaces import OpenExchange
+from harmony.web.exchange import Reply, Request, until_gone
 from harmony.web.negotiation import choose, media_type
 from harmony.web.problems import MethodNotAllowed
 
@@ -66,25 +65,12 @@ _METHODS: dict[str, tuple[Operation, tuple[str, ...]]] = {
 }
 
 
-@dataclass(slots=True)
-class _Account:
-    """What is told about one exchange when it is over."""
-
-    operation: Operation
-    started: float
-    backend: str | None = None
-    items: int = 0
-    bytes_out: int = 0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonApi:
     """Handles the requests below one prefix. Shared by all of them."""
 
-    endpoint: str
-    pipeline: str
+    accounts: Accounts
     exchange: OpenExchange
-    observer: Observer
     max_json_bytes: int
     max_store_bytes: int
     max_parts: int
@@ -104,16 +90,11 @@ class JsonApi:
         operation, methods = route
         if request.method not in methods:
             raise MethodNotAllowed(methods)
-        account = _Account(operation, time.monotonic())
-        try:
+        with self.accounts.account(operation, request, reply) as account:
             await self._serve(operation, request, reply, account)
-        except BaseException as exc:
-            self._tell(request, reply, account, exc)
-            raise
-        self._tell(request, reply, account, None)
 
     async def _serve(
-        self, operation: Operation, request: Request, reply: Reply, account: _Account
+        self, operation: Operation, request: Request, reply: Reply, account: Account
     ) -> None:
         match operation:
             case Operation.STORE:
@@ -134,7 +115,7 @@ class JsonApi:
 
     # One operation each
 
-    async def _echo(self, envelope: RequestEnvelope, reply: Reply, account: _Account) -> None:
+    async def _echo(self, envelope: RequestEnvelope, reply: Reply, account: Account) -> None:
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             await _exhaust(response.items)
@@ -149,10 +130,10 @@ class JsonApi:
                     "milliseconds": round(seconds * 1000, 3),
                 }
             )
-        await _whole(reply, account, 200, JSON, body)
+        await account.whole(reply, 200, JSON, body)
 
     async def _find(
-        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: Account
     ) -> None:
         kind = choose(request.headers.get("accept"), (JSON, DICOM_JSON, NDJSON))
         query = envelope.query
@@ -164,7 +145,7 @@ class JsonApi:
             first = await _first_matches(items, whole=paged)
             silent = items.has_ended and not items.outcome.failed_sources
             if silent and not first and self.empty_find == 204:
-                await _whole(reply, account, 204, None, b"")
+                await account.whole(reply, 204, None, b"")
                 return
             rows = await encode(first)  # before the head: what cannot be shown is 502
             headers = _warnings(
@@ -175,10 +156,10 @@ class JsonApi:
             if items.has_ended:
                 account.items = len(rows)
                 body = joined(rows, lines=kind == NDJSON)
-                await _whole(reply, account, 200, kind, body, headers)
+                await account.whole(reply, 200, kind, body, headers)
                 return
-            await _start(reply, 200, kind, headers, trailers=True)
-            writer = MatchWriter(_counted(reply, account), lines=kind == NDJSON)
+            await start(reply, 200, kind, headers, trailers=True)
+            writer = MatchWriter(account.counted(reply), lines=kind == NDJSON)
             await writer.write_rows(rows)
             outcome = await writer.write(items)
             account.items = writer.count
@@ -189,37 +170,37 @@ class JsonApi:
             await reply.finish(late if reply.can_send_trailers else ())
 
     async def _get(
-        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: Account
     ) -> None:
         choose(request.headers.get("accept"), (MULTIPART,))
         writer = MultipartWriter()
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             first = await first_instance(response.items)
-            await _start(reply, 200, writer.content_type(DICOM), ())
+            await start(reply, 200, writer.content_type(DICOM), ())
             account.items = await write_instances(
-                first, response.items, writer, _counted(reply, account)
+                first, response.items, writer, account.counted(reply)
             )
         await reply.finish()
 
     async def _move(
-        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: _Account
+        self, request: Request, envelope: RequestEnvelope, reply: Reply, account: Account
     ) -> None:
         kind = choose(request.headers.get("accept"), (JSON, NDJSON))
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             if kind == NDJSON:
-                await _start(reply, 200, NDJSON, ())
+                await start(reply, 200, NDJSON, ())
                 await reply.flush()
-                await write_progress(response.items, _counted(reply, account))
+                await write_progress(response.items, account.counted(reply))
                 await reply.finish()
                 return
             await _exhaust(response.items)
             outcome = response.items.outcome
         partial = outcome.completion is Completion.PARTIAL
-        await _whole(reply, account, 206 if partial else 200, JSON, move_answer(outcome))
+        await account.whole(reply, 206 if partial else 200, JSON, move_answer(outcome))
 
-    async def _store(self, request: Request, reply: Reply, account: _Account) -> None:
+    async def _store(self, request: Request, reply: Reply, account: Account) -> None:
         choose(request.headers.get("accept"), (JSON,))
         parser = parser_for(request.headers.get("content-type"), max_parts=self.max_parts)
         upload = Upload(request.stream(self.max_store_bytes), parser)
@@ -240,7 +221,7 @@ class JsonApi:
             raise RequestError(
                 "the body holds no instance", code="empty-body", hint="send at least one file"
             )
-        await _whole(reply, account, store_http_status(results), JSON, store_answer(results))
+        await account.whole(reply, store_http_status(results), JSON, store_answer(results))
 
     # Requests
 
@@ -273,51 +254,14 @@ class JsonApi:
             id=request.id,
             operation=operation,
             origin=Origin(
-                pipeline=self.pipeline,
-                endpoint=self.endpoint,
+                pipeline=self.accounts.pipeline,
+                endpoint=self.accounts.endpoint,
                 caller=f"{request.method} {request.path}",
             ),
             query=query,
             body=body,
             deadline=deadline,
         )
-
-    def _tell(
-        self, request: Request, reply: Reply, account: _Account, exc: BaseException | None
-    ) -> None:
-        self.observer.finished(
-            ExchangeSummary(
-                request_id=request.id,
-                pipeline=self.pipeline,
-                endpoint=self.endpoint,
-                operation=account.operation,
-                backend=getattr(exc, "backend", None) or account.backend,
-                peer=getattr(exc, "peer", None),
-                outcome=_outcome_word(exc, reply),
-                code=getattr(exc, "code", None),
-                http_status=reply.status or getattr(exc, "http_status", None),
-                dimse_status=getattr(exc, "dimse_status", None),
-                seconds=time.monotonic() - account.started,
-                items=account.items,
-                bytes_out=account.bytes_out,
-            )
-        )
-
-
-def _outcome_word(exc: BaseException | None, reply: Reply) -> str:
-    if exc is None or reply.finished:  # a client may close as soon as it has the last byte
-        return "ok"
-    match exc:
-        case RequestError():
-            return "refused" if not reply.started else "broken"
-        case HarmonyError():
-            return "failed" if not reply.started else "broken"
-        case ClientGone():
-            return "client_gone"
-        case trio.Cancelled():
-            return "cancelled"
-        case _:
-            return "broken" if reply.started else "failed"
 
 
 def _lacks(outcome: Outcome, query: Query) -> bool:
@@ -361,35 +305,3 @@ def _warnings(request: Request, outcome: Outcome | None, *, all_keys: bool) -> H
     if not all_keys:
         texts.append(KEYS_UNSUPPORTED.format(host=host))
     return tuple(("warning", text) for text in texts)
-
-
-def _counted(reply: Reply, account: _Account) -> Callable[[bytes], Awaitable[None]]:
-    async def send(data: bytes) -> None:
-        account.bytes_out += len(data)
-        await reply.send(data)
-
-    return send
-
-
-async def _start(
-    reply: Reply, status: int, kind: str | None, headers: Headers, *, trailers: bool = False
-) -> None:
-    content: Headers = (("content-type", kind),) if kind else ()
-    announced: Headers = (("trailer", "warning"),) if trailers and reply.can_send_trailers else ()
-    await reply.start(status, (*content, *headers, *announced))
-
-
-async def _whole(
-    reply: Reply,
-    account: _Account,
-    status: int,
-    kind: str | None,
-    body: bytes,
-    headers: Headers = (),
-) -> None:
-    length: Headers = (("content-length", str(len(body))),) if status != 204 else ()
-    await _start(reply, status, kind, (*headers, *length))
-    if body:
-        account.bytes_out += len(body)
-        await reply.send(body)
-    await reply.finish()
