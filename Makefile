@@ -7,6 +7,8 @@ SHELL := /bin/bash
 .PHONY: help demo test check bench fuzz format peers clean
 
 ARGS ?=
+# Workers of `make test`. Most tests wait for a time-out, so there are more than cores; 0 runs them all in one.
+JOBS ?= 4
 # The first Python that Harmony supports, 3.11 to 3.13; or say PYTHON=/path/to/python.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -22,7 +24,7 @@ demo: $(RUN)/.made ## run a sample PACS with an HTTP API in front of it; needs n
 	$(RUN)/bin/harmony demo $(ARGS)
 
 test: $(TEST)/.made peers ## run all tests, warnings as errors; installs Orthanc and DCMTK if root
-	$(TEST)/bin/python -m pytest -W error $(ARGS)
+	$(TEST)/bin/python -m pytest -W error -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: $(CHECK)/.made ## format, lint, types, import layers, schemas
 	$(CHECK)/bin/ruff format --check .

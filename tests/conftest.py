@@ -26,13 +26,26 @@ settings.register_profile("harmony", deadline=None, suppress_health_check=[Healt
 settings.load_profile("harmony")
 
 _REAL_PACS = frozenset({"pacs", "pacs_empty"})
+_REAL_PEERS = _REAL_PACS | {"faulty_pacs", "dcmqrscp", "storescp"}
+_ONE_AFTER_THE_OTHER = tuple(
+    Path(__file__).parent / folder for folder in ("integration/pacs", "system")
+)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for a PACS is marked so; nobody can forget it."""
+    """Whoever asks for a PACS is marked so; nobody can forget it.
+
+    Real peers have addresses that can be given once, and a system under load wants the machine:
+    of several workers one runs all of these.
+    """
     for item in items:
-        if _REAL_PACS.intersection(getattr(item, "fixturenames", ())):
+        asked = frozenset(getattr(item, "fixturenames", ()))
+        if asked & _REAL_PACS:
             item.add_marker(pytest.mark.pacs)
+        alone = any(item.path.is_relative_to(folder) for folder in _ONE_AFTER_THE_OTHER)
+        if alone or asked & _REAL_PEERS:
+            item.add_marker(pytest.mark.xdist_group("machine"))
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_a_class_is_for_one_service(uid, service):
 
 
 @pytest.mark.parametrize("uid", [uid for uid in SERVICES if uid != PRIVATE])
-@pytest.mark.parametrize("operation", ALL)
+@pytest.mark.parametrize("operation", sorted(ALL))
 def test_a_class_is_accepted_exactly_if_its_service_is_offered(uid, operation):
     wanted, _ = SERVICES[uid]
     answer = one(uid, EXPLICIT_LITTLE_ENDIAN, operations={operation})
