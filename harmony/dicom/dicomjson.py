@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -45,9 +45,13 @@ MAX_INLINE_BYTES = 4096
 # Where an element stands: tag, index of an item from 0, tag in it, and so on.
 Path: TypeAlias = tuple[int, ...]
 BulkUri: TypeAlias = Callable[[Path], str]
+# Makes the Retrieve URL of a match from its UIDs, by tag; those that it does not have are absent.
+RetrieveUrl: TypeAlias = Callable[[Mapping[int, str]], str | None]
 
 _CHARACTER_SET = 0x00080005
 _CHARACTER_SET_KEY = f"{_CHARACTER_SET:08X}"
+_RETRIEVE_URL_KEY = "00081190"
+_UIDS = (0x0020000D, 0x0020000E, 0x00080018)
 _UTF8 = "ISO_IR 192"
 _IMPLICIT = SYNTAXES[IMPLICIT_LITTLE_ENDIAN]
 
@@ -63,8 +67,11 @@ _FRAGMENT = struct.Struct("<HHL")
 _encode = msgspec.json.Encoder().encode
 
 
-def match_to_json(match: Match) -> bytes:
+def match_to_json(match: Match, retrieve_url: RetrieveUrl | None = None) -> bytes:
     """One match as a JSON object.
+
+    Args:
+        retrieve_url: gives it its Retrieve URL (0008,1190), in place of one that it has.
 
     Raises:
         UpstreamError: its identifier is damaged or beyond a limit; nothing of it is quoted.
@@ -75,18 +82,20 @@ def match_to_json(match: Match) -> bytes:
     if syntax is None:
         raise _undecodable("it comes in a transfer syntax that nobody offered")
     try:
-        return _ToJson(match.identifier, MAX_ELEMENTS, None).row(syntax)
+        return _ToJson(match.identifier, MAX_ELEMENTS, None).row(syntax, retrieve_url)
     except Malformed as exc:
         raise _undecodable(str(exc)) from None
 
 
-def matches_to_json(matches: list[Match]) -> list[bytes]:
+def matches_to_json(
+    matches: Iterable[Match], retrieve_url: RetrieveUrl | None = None
+) -> list[bytes]:
     """Each match as a JSON object, in the same order.
 
     Raises:
         UpstreamError: one of them cannot be shown.
     """
-    return [match_to_json(match) for match in matches]
+    return [match_to_json(match, retrieve_url) for match in matches]
 
 
 def metadata_to_json(data: Data, transfer_syntax: str, bulk_uri: BulkUri) -> bytes:
@@ -153,8 +162,10 @@ class _ToJson(Walk[_Item]):
         super().__init__(data, max_elements)
         self._bulk_uri = bulk_uri
 
-    def row(self, syntax: Syntax) -> bytes:
+    def row(self, syntax: Syntax, retrieve_url: RetrieveUrl | None = None) -> bytes:
         found = self.walk(_Item({}, syntax.order, UNDECLARED, ()), syntax).found
+        if retrieve_url is not None and (url := retrieve_url(_uids_of(found))) is not None:
+            found[_RETRIEVE_URL_KEY] = {"vr": "UR", "Value": [url]}
         row = _encode(_ordered(found))
         if not row.isascii() and _CHARACTER_SET_KEY not in found:
             found[_CHARACTER_SET_KEY] = {"vr": "CS", "Value": [_UTF8]}
@@ -229,6 +240,16 @@ class _ToJson(Walk[_Item]):
             return False
         self.sequence(item, tag, items)
         return True
+
+
+def _uids_of(found: dict[str, Json]) -> dict[int, str]:
+    """UIDs of the study, series and instance, as far as they are there."""
+    uids: dict[int, str] = {}
+    for tag in _UIDS:
+        match found.get(f"{tag:08X}", {}).get("Value"):
+            case [str(uid)]:
+                uids[tag] = uid
+    return uids
 
 
 def _creator(item: _Item, tag: int) -> str:

@@ -1,4 +1,4 @@
-"""Bodies that stream: matches as JSON, instances as multipart, progress as lines.
+"""Bodies that stream: instances as multipart, progress as lines. `matches` has those of queries.
 
 Each writer sends what is there in pieces of about 64 KiB and ends the body only after the
 stream of items has told its outcome. Whatever goes wrong before leaves as an exception, and
@@ -7,21 +7,15 @@ then the body has no proper end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
-
-import trio
-
 from harmony.dicom import strict_json
-from harmony.dicom.dicomjson import matches_to_json
 from harmony.dicom.multipart import MultipartWriter
 from harmony.dicom.part10 import file_head
 from harmony.dicom.status import hex_status
+from harmony.endpoints.accounts import Send
 from harmony.envelope import (
     Completion,
     Instance,
     Items,
-    Match,
     Outcome,
     Progress,
     Stored,
@@ -30,86 +24,7 @@ from harmony.envelope import (
 )
 from harmony.errors import RequestError, UpstreamError
 
-Send: TypeAlias = Callable[[bytes], Awaitable[None]]
-
 PIECE_BYTES = 64 * 1024
-_BATCH = 64
-_LINGER_SECONDS = 0.005  # rows come in swarms: a write for each would cost more than it gives
-_SLICE_BYTES = 256 * 1024
-_INLINE_BYTES = 32 * 1024  # a millisecond or two: less than what a thread's hops cost everybody
-
-ADDITIONAL_RESULTS = '299 {host} "There are additional results that can be requested"'
-KEYS_UNSUPPORTED = '299 {host} "Some of the keys were not supported by the PACS"'
-SOURCE_FAILED = '299 {host} "backend {backend} gave no or not all answers"'
-
-
-class MatchWriter:
-    """Matches as one JSON array, or one object a line.
-
-    Attributes:
-        count: matches written.
-        all_keys_supported: False once a match came with FF01. PS3.4 C.4.1.1.4.
-    """
-
-    def __init__(self, send: Send, *, lines: bool) -> None:
-        self._send = send
-        self._first, self._between, self._last = (
-            (b"", b"\n", b"\n") if lines else (b"[", b",", b"]")
-        )
-        self._lines = lines
-        self.count = 0
-        self.all_keys_supported = True
-
-    async def write(self, items: Items) -> Outcome:
-        """Write all matches; returns how the query ended, and with that whether to call `end`."""
-        while batch := await items.batch(_BATCH, linger=_LINGER_SECONDS):
-            matches = [item for item in batch if isinstance(item, Match)]
-            self.all_keys_supported &= all(match.all_keys_supported for match in matches)
-            await self.write_rows(await encode(matches))
-        return items.outcome
-
-    async def end(self) -> None:
-        """Write the end of the body: what was written is all there is."""
-        if self.count:
-            await self._send(self._last)
-        elif not self._lines:
-            await self._send(b"[]")
-
-    async def write_rows(self, rows: list[bytes]) -> None:
-        """Write matches that are encoded already."""
-        piece = bytearray()
-        for row in rows:
-            piece += self._between if self.count else self._first
-            piece += row
-            self.count += 1
-            if len(piece) >= PIECE_BYTES:
-                await self._send(bytes(piece))
-                piece.clear()
-        if piece:
-            await self._send(bytes(piece))
-
-
-def joined(rows: Sequence[bytes], *, lines: bool) -> bytes:
-    """All matches there are, as one body."""
-    if lines:
-        return b"".join([row + b"\n" for row in rows])
-    return b"[" + b",".join(rows) + b"]"
-
-
-async def encode(matches: list[Match]) -> list[bytes]:
-    """Matches as JSON objects, in slices, so that a large answer can be cancelled in between."""
-    rows: list[bytes] = []
-    part: list[Match] = []
-    size = 0
-    for match in matches:
-        part.append(match)
-        size += len(match.identifier)
-        if size > _SLICE_BYTES:
-            rows += await trio.to_thread.run_sync(matches_to_json, part)
-            part, size = [], 0
-    if size > _INLINE_BYTES:
-        return rows + await trio.to_thread.run_sync(matches_to_json, part)
-    return rows + matches_to_json(part)
 
 
 async def first_instance(items: Items) -> Instance:

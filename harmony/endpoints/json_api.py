@@ -18,29 +18,20 @@ from harmony.dicom.query import parse_query
 from harmony.dicom.status import store_http_status
 from harmony.endpoints.accounts import Account, Accounts, start
 from harmony.endpoints.answers import (
-    ADDITIONAL_RESULTS,
-    KEYS_UNSUPPORTED,
-    SOURCE_FAILED,
-    MatchWriter,
-    PartMissing,
-    encode,
     first_instance,
-    joined,
     move_answer,
     store_answer,
     write_instances,
     write_progress,
 )
+from harmony.endpoints.matches import Search, answer_search, array, lines
 from harmony.endpoints.uploads import DICOM, MULTIPART, Upload, parser_for
 from harmony.envelope import (
     Body,
     Completion,
-    Headers,
     Items,
-    Match,
     Operation,
     Origin,
-    Outcome,
     Query,
     RequestEnvelope,
     Stored,
@@ -52,9 +43,6 @@ from harmony.web.negotiation import choose, media_type
 from harmony.web.problems import MethodNotAllowed
 
 JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
-_PAGE_BYTES = 8 * 1024 * 1024
-_FIRST_LINGER_SECONDS = 0.002  # a short answer is whole by then, and its headers know all
-_PAGE = 1000  # a limited query of at most so many is collected, so that its header is true
 
 _METHODS: dict[str, tuple[Operation, tuple[str, ...]]] = {
     "/echo": (Operation.ECHO, ("GET", "POST")),
@@ -136,38 +124,9 @@ class JsonApi:
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: Account
     ) -> None:
         kind = choose(request.headers.get("accept"), (JSON, DICOM_JSON, NDJSON))
-        query = envelope.query
-        assert query is not None
-        paged = query.limit is not None and query.limit <= _PAGE
-        async with self.exchange(envelope) as response:
-            account.backend = response.backend
-            items = response.items
-            first = await _first_matches(items, whole=paged)
-            silent = items.has_ended and not items.outcome.failed_sources
-            if silent and not first and self.empty_find == 204:
-                await account.whole(reply, 204, None, b"")
-                return
-            rows = await encode(first)  # before the head: what cannot be shown is 502
-            headers = _warnings(
-                request,
-                items.outcome if items.has_ended else None,
-                all_keys=all(match.all_keys_supported for match in first),
-            )
-            if items.has_ended:
-                account.items = len(rows)
-                body = joined(rows, lines=kind == NDJSON)
-                await account.whole(reply, 200, kind, body, headers)
-                return
-            await start(reply, 200, kind, headers, trailers=True)
-            writer = MatchWriter(account.counted(reply), lines=kind == NDJSON)
-            await writer.write_rows(rows)
-            outcome = await writer.write(items)
-            account.items = writer.count
-            late = _warnings(request, outcome, all_keys=writer.all_keys_supported)
-            if late and not reply.can_send_trailers and _lacks(outcome, query):
-                raise PartMissing(outcome)
-            await writer.end()
-            await reply.finish(late if reply.can_send_trailers else ())
+        form = lines(kind) if kind == NDJSON else array(kind)
+        search = Search(envelope=envelope, form=form, empty=self.empty_find)
+        await answer_search(search, self.exchange, request, reply, account)
 
     async def _get(
         self, request: Request, envelope: RequestEnvelope, reply: Reply, account: Account
@@ -264,44 +223,7 @@ class JsonApi:
         )
 
 
-def _lacks(outcome: Outcome, query: Query) -> bool:
-    """Whether matches are missing that were asked for: all, if there was no limit."""
-    if outcome.failed_sources:
-        return True
-    return outcome.completion is not Completion.COMPLETE and query.limit is None
-
-
 async def _exhaust(items: Items) -> None:
     """Pass over items until the outcome is there."""
     async for _ in items:
         pass
-
-
-async def _first_matches(items: Items, *, whole: bool) -> list[Match]:
-    """What can be known before the head: a page, or what comes at once.
-
-    A page is collected to its end, so that its headers tell the truth; one that grows too
-    large is streamed after all.
-    """
-    found: list[Match] = []
-    size = 0
-    while batch := await items.batch(_PAGE, linger=_FIRST_LINGER_SECONDS):
-        matches = [item for item in batch if isinstance(item, Match)]
-        found += matches
-        size += sum(len(match.identifier) for match in matches)
-        if not whole or size > _PAGE_BYTES:
-            break
-    return found
-
-
-def _warnings(request: Request, outcome: Outcome | None, *, all_keys: bool) -> Headers:
-    """Warning headers that are known to be true. PS3.18 8.3.4.4, PS3.4 C.4.1.1.4."""
-    host = request.headers.get("host") or "harmony"
-    texts = []
-    if outcome is not None:
-        if outcome.completion is Completion.LIMITED:
-            texts.append(ADDITIONAL_RESULTS.format(host=host))
-        texts += [SOURCE_FAILED.format(host=host, backend=name) for name in outcome.failed_sources]
-    if not all_keys:
-        texts.append(KEYS_UNSUPPORTED.format(host=host))
-    return tuple(("warning", text) for text in texts)

@@ -182,8 +182,10 @@ async def test_merge_gives_each_study_once() -> None:
             assert "additional results" in page.headers["warning"]
 
 
-@pytest.mark.parametrize("query", [ALL, {**ALL, "limit": 10}])
-@pytest.mark.parametrize("found", [rows(0), ()])
+# Without a limit the head waits for the first row only.
+@pytest.mark.parametrize(
+    ("query", "found"), [(ALL, ()), ({**ALL, "limit": 10}, ()), ({**ALL, "limit": 10}, rows(0))]
+)
 async def test_merge_warns_of_a_source_that_failed_before(
     query: dict[str, object], found: Steps
 ) -> None:
