@@ -24,7 +24,7 @@ demo: $(RUN)/.made ## run a sample PACS with an HTTP API in front of it; needs n
 	$(RUN)/bin/harmony demo $(ARGS)
 
 test: $(TEST)/.made peers ## run all tests, warnings as errors; installs Orthanc and DCMTK if root
-	$(TEST)/bin/python -m pytest -W error -n $(JOBS) --dist loadgroup $(ARGS)
+	$(TEST)/bin/python -m pytest -W error -n $(JOBS) --dist loadscope $(ARGS)
 
 check: $(CHECK)/.made ## format, lint, types, import layers, schemas
 	$(CHECK)/bin/ruff format --check .

@@ -14,10 +14,12 @@ from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from tests.support.dcmqrscp import DcmQrScp, dcmqrscp
 from tests.support.leak_watch import assert_nothing_left, snapshot
 from tests.support.pacs import NamespacePacs, Pacs, available, chosen, start
+from tests.support.scheduling import Scheduling
 from tests.support.storescp import StoreScp, storescp
 
 _WATCHED = tuple(Path(__file__).parent / folder for folder in ("integration", "system"))
@@ -26,26 +28,19 @@ settings.register_profile("harmony", deadline=None, suppress_health_check=[Healt
 settings.load_profile("harmony")
 
 _REAL_PACS = frozenset({"pacs", "pacs_empty"})
-_REAL_PEERS = _REAL_PACS | {"faulty_pacs", "dcmqrscp", "storescp"}
-_ONE_AFTER_THE_OTHER = tuple(
-    Path(__file__).parent / folder for folder in ("integration/pacs", "system")
-)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for a PACS is marked so; nobody can forget it.
-
-    Real peers have addresses that can be given once, and a system under load wants the machine:
-    of several workers one runs all of these.
-    """
+    """Whoever asks for a PACS is marked so; nobody can forget it."""
     for item in items:
-        asked = frozenset(getattr(item, "fixturenames", ()))
-        if asked & _REAL_PACS:
+        if _REAL_PACS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.pacs)
-        alone = any(item.path.is_relative_to(folder) for folder in _ONE_AFTER_THE_OTHER)
-        if alone or asked & _REAL_PEERS:
-            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Several workers share the tests; one of them has all that need the machine for themselves."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from harmony.dicom.pixel_media import (
 
 P = "1.2.840.10008.1.2"
 OCTETS = "application/octet-stream"
-UNKNOWN_TO_THE_TABLE = frozenset((f"{P}.1.98", f"{P}.4.94", f"{P}.4.204"))
+UNKNOWN_TO_THE_TABLE = frozenset((f"{P}.1.98", f"{P}.8.1", f"{P}.4.94", f"{P}.4.204"))
 SYNTAXES = sorted(
     uid
     for uid, (name, kind, *_) in UID_dictionary.items()
