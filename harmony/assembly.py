@@ -139,8 +139,19 @@ class _Builder:
             destinations=self._destinations(service),
             arrivals=self._arrivals,
             engines=self._engines,
+            titles=self._titles(pipeline),
+            state_dir=self._state_dir,
         )
         return catalog.ENDPOINTS[service.service].build(service.name, service.options, place)
+
+    def _titles(self, pipeline: model.Pipeline) -> Mapping[str, str]:
+        """What the backends of a pipeline are called: by AE title, or else by name."""
+        found: dict[str, str] = {}
+        for name in pipeline.backend_names:
+            title = self._configuration.backends[name].options.get("aet", name)
+            found.setdefault(str(title), name)
+            found.setdefault(name, name)
+        return found
 
     def _destinations(self, service: model.Service) -> Mapping[str, Destination]:
         """Where an endpoint's C-MOVE may send to, for any of its peers."""

@@ -20,7 +20,7 @@ from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.engines import Engines
 from harmony.dimse.receiving import receivers
 from harmony.endpoints import dicom as dicom_endpoint
-from harmony.endpoints import http
+from harmony.endpoints import dicomweb, http
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation
 from harmony.interfaces import Backend, Endpoint, Middleware, Observer
@@ -44,6 +44,8 @@ class EndpointPlace:
         destinations: backends that its C-MOVE may send to, by name.
         arrivals: retrieves that wait for objects at an endpoint, by the endpoint's name.
         engines: what callers' associations may run on.
+        titles: of its pipeline's backends: AE title, or name where there is none, and name.
+        state_dir: for what must lie on a disk; None for the system's temporary folder.
     """
 
     pipeline: str
@@ -56,6 +58,8 @@ class EndpointPlace:
     destinations: Mapping[str, Destination]
     arrivals: Mapping[str, Arrivals]
     engines: Engines
+    titles: Mapping[str, str]
+    state_dir: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,18 @@ def _dicom_endpoint(name: str, options: dicom_endpoint.Options, place: EndpointP
     )
 
 
+def _dicomweb_endpoint(name: str, options: dicomweb.Options, place: EndpointPlace) -> Endpoint:
+    return dicomweb.DicomwebEndpoint(
+        name,
+        options,
+        pipeline=place.pipeline,
+        routers=place.routers,
+        observer=place.observer,
+        titles=place.titles,
+        cache_folder=place.state_dir,
+    )
+
+
 def _dicom_backend(name: str, options: dicom.Options, place: BackendPlace) -> Backend:
     named = options.receiver if isinstance(options.receiver, str) else None
     return dicom.DicomBackend(
@@ -145,6 +161,7 @@ def _archive_backend(name: str, options: archive.Options, place: BackendPlace) -
 ENDPOINTS: Final[Mapping[str, Entry[Endpoint, EndpointPlace]]] = MappingProxyType(
     {
         "dicom": Entry(dicom_endpoint.Options, _dicom_endpoint),
+        "dicomweb": Entry(dicomweb.Options, _dicomweb_endpoint),
         "http": Entry(http.Options, _http_endpoint),
     }
 )

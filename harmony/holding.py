@@ -211,7 +211,7 @@ class _Spool:
                 place = offset - self._in_memory
                 return await trio.to_thread.run_sync(os.pread, descriptor, size, place)
         except OSError as exc:
-            self.failure = _disk_failure(exc)
+            self.failure = disk_failure(exc)
             self._tell()
             raise StreamBroken("the instance that is held cannot be read") from exc
 
@@ -228,7 +228,7 @@ class _Spool:
             with self._used() as descriptor:
                 await trio.to_thread.run_sync(_write_all, descriptor, data)
         except OSError as exc:
-            raise _disk_failure(exc) from exc
+            raise disk_failure(exc) from exc
         self.size += len(data)
         self._tell()
 
@@ -286,7 +286,8 @@ def _write_all(descriptor: int, data: bytes | bytearray) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _disk_failure(exc: OSError) -> HarmonyError:
+def disk_failure(exc: OSError) -> HarmonyError:
+    """What is told of a disk that takes no more, or fails."""
     if exc.errno in _FULL:
         return Unavailable(
             "there is no room on the disk for an object that is being received",

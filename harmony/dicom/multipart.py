@@ -52,21 +52,24 @@ class End:
 Event: TypeAlias = PartBegin | PartData | PartEnd | End
 
 
+def parameter_of(content_type: str, name: str) -> str | None:
+    """A parameter of a media type, quoted or not; `name` in lower case. None if there is none."""
+    for match in _PARAMETER.finditer(content_type):
+        if match[1].lower() == name:
+            value = match[2]
+            return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+    return None
+
+
 def boundary_of(content_type: str) -> bytes:
     """The boundary parameter of a multipart Content-Type, quoted or not.
 
     Raises:
         RequestError: there is none, or it is none that RFC 2046 5.1.1 allows.
     """
-    for match in _PARAMETER.finditer(content_type):
-        name, value = match.groups()
-        if name.lower() != "boundary":
-            continue
-        if value.startswith('"'):
-            value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        if _BOUNDARY.fullmatch(value):
-            return value.encode("ascii")
-        break
+    value = parameter_of(content_type, "boundary")
+    if value is not None and _BOUNDARY.fullmatch(value):
+        return value.encode("ascii")
     raise _bad("its Content-Type names no proper boundary")
 
 

@@ -30,6 +30,12 @@ _GROUP_LENGTH, _VERSION, _CLASS, _INSTANCE, _SYNTAX, _IMPLEMENTATION, _VERSION_N
 )
 
 
+class NotAFile(RequestError):
+    """What was sent as a DICOM file is none."""
+
+    default_code = "unreadable-instance"
+
+
 def file_head(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
     """Everything before the data set: an empty preamble, DICM, file meta information."""
     meta = b"".join(
@@ -80,7 +86,7 @@ class Part10Reader:
         """Take more of the file; gives what of it is data set.
 
         Raises:
-            RequestError: this is no DICOM file, or its head is unusable.
+            NotAFile: or its head is unusable.
         """
         if self.meta is not None:
             return [data] if data else []
@@ -142,9 +148,8 @@ def _uid_of(values: dict[int, bytes], element: int, name: str) -> str:
     return text
 
 
-def _bad(why: str) -> RequestError:
-    return RequestError(
+def _bad(why: str) -> NotAFile:
+    return NotAFile(
         f"this is not a DICOM file: {why}",
-        code="unreadable-instance",
         hint="send PS3.10 files: preamble, DICM, file meta information, data set",
     )

@@ -7,7 +7,7 @@ and the operation: PS3.4 C.4.1.2 for FIND, C.4.2.1.4 for MOVE, C.4.3.1.3 for GET
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from harmony.dicom.elements import LONG_VRS, SYNTAXES, Syntax
 from harmony.dicom.keys import NUMBERS, find_tag, has_wildcard, texts, vr_of
@@ -86,7 +86,7 @@ def parse_query(operation: Operation, document: object) -> Query:
     by_patient = operation is not Operation.FIND and bool(keys.get(PATIENT_ID))
     root = _root(controls.get("query_model"), level, by_patient=by_patient)
     if operation is Operation.FIND:
-        keys = _with_returns(keys, level, root, controls.get("return"))
+        keys = with_returns(keys, level, root, _wanted(controls.get("return")))
         if "destination" in controls:
             raise _bad("`destination` is for move", "leave it out")
     else:
@@ -111,14 +111,14 @@ def _keys(given: Mapping[str, object]) -> dict[int, tuple[str, ...]]:
             raise _bad(f"`{names[tag]}` and `{name}` are the same key", "give it once")
         if tag == QUERY_RETRIEVE_LEVEL:
             raise _bad(f"`{name}` is the level of the query", "write it as `query_level`")
-        if not _may_be_key(tag):
+        if not may_be_key(tag):
             raise _bad(f"`{name}` is no key of a query", "leave it out")
         found[tag] = texts(name, tag, value)
         names[tag] = name
     return found
 
 
-def _may_be_key(tag: int) -> bool:
+def may_be_key(tag: int) -> bool:
     """Neither command, file meta, group length nor delimiter (PS3.5 7.1, 7.2, 7.5).
 
     The character set of an identifier is ours to choose.
@@ -160,16 +160,25 @@ def _root(given: object, level: Level, *, by_patient: bool) -> Root:
     return root
 
 
-def _with_returns(
-    keys: dict[int, tuple[str, ...]], level: Level, root: Root, wanted: object
-) -> dict[int, tuple[str, ...]]:
-    """Add what the answer should hold, with universal matching. PS3.4 C.2.2.1.3."""
-    if wanted is None:
-        wanted = []
-    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+def _wanted(given: object) -> list[int]:
+    """The attributes that `return` names."""
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise _bad("`return` is no list of keys", 'write "return": ["study_date"]')
-    if len(wanted) > MAX_RETURN_KEYS:
+    if len(given) > MAX_RETURN_KEYS:
         raise _bad(f"`return` lists more than {MAX_RETURN_KEYS} keys", "ask for fewer")
+    return [find_tag(name) for name in given]
+
+
+def with_returns(
+    keys: Mapping[int, tuple[str, ...]], level: Level, root: Root, wanted: Iterable[int]
+) -> dict[int, tuple[str, ...]]:
+    """Add what the answer should hold, with universal matching. PS3.4 C.2.2.1.3.
+
+    Raises:
+        RequestError: a key is below the level, or something wanted is no key.
+    """
     for below in _ORDER[_ORDER.index(level) + 1 :]:
         if keys.get(UNIQUE[below]):  # a PACS may pass over it and answer for everything
             raise _bad(f"{_name(UNIQUE[below])} is below level {level}", f"ask at level {below}")
@@ -177,9 +186,9 @@ def _with_returns(
     above = [UNIQUE[each] for each in _ORDER[: _ORDER.index(level)]]
     if root is Root.STUDY:
         above = [tag for tag in above if tag != PATIENT_ID]
-    for tag in (*_DEFAULTS[level], *above, *(find_tag(name) for name in wanted)):
-        if not _may_be_key(tag):
-            raise _bad(f"`return` lists {tag:08X}, which is no key of a query", "leave it out")
+    for tag in (*_DEFAULTS[level], *above, *wanted):
+        if not may_be_key(tag):
+            raise _bad(f"{tag:08X} is to be returned, and is no key of a query", "leave it out")
         if tag != QUERY_RETRIEVE_LEVEL:
             found.setdefault(tag, ())
     return found

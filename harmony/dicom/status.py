@@ -10,7 +10,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harmony.envelope import Operation, Stored
+from harmony.envelope import Operation
 from harmony.errors import Retry, UpstreamError, peer_text
 
 RETRY_SECONDS = 10
@@ -339,15 +339,15 @@ def aborted(source: int, reason: int, *, peer: str, answered: bool) -> UpstreamE
     )
 
 
-def store_http_status(results: Sequence[Stored]) -> int:
+def store_http_status(statuses: Sequence[int]) -> int:
     """The status of a STORE as a whole, of which something was sent. PS3.18 10.5.3."""
-    if not results:
+    if not statuses:
         raise ValueError("nothing was stored, so there is no status of it")
-    kinds = [kind(result.status) for result in results]
+    kinds = [kind(status) for status in statuses]
     if all(each is StatusKind.SUCCESS for each in kinds):
         return 200
     if any(each in (StatusKind.SUCCESS, StatusKind.WARNING) for each in kinds):
         return 202
-    if all(meaning(Operation.STORE, result.status).http == 503 for result in results):
+    if all(meaning(Operation.STORE, status).http == 503 for status in statuses):
         return 503
     return 409

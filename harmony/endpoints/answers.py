@@ -49,11 +49,11 @@ async def write_instances(
 
     A retrieve of which a part failed raises `PartMissing` instead of ending the body.
     """
-    await _write_instance(first, writer, send)
+    await write_instance(first, writer, send)
     count = 1
     async for item in items:
         if isinstance(item, Instance):
-            await _write_instance(item, writer, send)
+            await write_instance(item, writer, send)
             count += 1
     if items.outcome.completion is not Completion.COMPLETE:
         raise PartMissing(items.outcome)
@@ -69,18 +69,27 @@ class PartMissing(StreamBroken):
         self.outcome = outcome
 
 
-async def _write_instance(instance: Instance, writer: MultipartWriter, send: Send) -> None:
-    piece = bytearray(
-        writer.begin(
-            (
-                (
-                    "Content-Type",
-                    f"application/dicom; transfer-syntax={instance.transfer_syntax}",
-                ),
-                ("Content-Location", f"{instance.sop_instance_uid}.dcm"),
-            )
-        )
-    )
+async def write_instance(
+    instance: Instance, writer: MultipartWriter, send: Send, *, location: str | None = None
+) -> None:
+    """One instance as a part, a PS3.10 file.
+
+    Args:
+        location: for ``Content-Location``; None for a file name.
+    """
+    kind = f"application/dicom; transfer-syntax={instance.transfer_syntax}"
+    where = location or f"{instance.sop_instance_uid}.dcm"
+    begin = writer.begin((("Content-Type", kind), ("Content-Location", where)))
+    await write_file(instance, send, before=begin)
+
+
+async def write_file(instance: Instance, send: Send, *, before: bytes = b"") -> None:
+    """One instance as a PS3.10 file, as it arrives.
+
+    Args:
+        before: goes out with its beginning.
+    """
+    piece = bytearray(before)
     piece += file_head(
         sop_class_uid=instance.sop_class_uid,
         sop_instance_uid=instance.sop_instance_uid,

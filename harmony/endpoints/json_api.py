@@ -180,7 +180,9 @@ class JsonApi:
             raise RequestError(
                 "the body holds no instance", code="empty-body", hint="send at least one file"
             )
-        await account.whole(reply, store_http_status(results), JSON, store_answer(results))
+        await account.whole(
+            reply, store_http_status([each.status for each in results]), JSON, store_answer(results)
+        )
 
     # Requests
 

@@ -7,7 +7,7 @@ data set on as it comes. Nothing is collected: while the PACS is slow, the clien
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from harmony.dicom.multipart import (
@@ -17,8 +17,9 @@ from harmony.dicom.multipart import (
     PartBegin,
     PartData,
     boundary_of,
+    parameter_of,
 )
-from harmony.dicom.part10 import Part10Reader
+from harmony.dicom.part10 import NotAFile, Part10Reader
 from harmony.envelope import Instance
 from harmony.errors import RequestError
 from harmony.web.negotiation import media_type
@@ -27,7 +28,9 @@ DICOM = "application/dicom"
 MULTIPART = "multipart/related"
 
 
-class _Parser(Protocol):
+class Parser(Protocol):
+    """Finds parts in the pieces of a body."""
+
     def feed(self, data: bytes) -> list[Event]: ...
     def close(self) -> None: ...
 
@@ -47,7 +50,7 @@ class _OnePart:
         return
 
 
-def parser_for(content_type: str | None, *, max_parts: int) -> _Parser:
+def parser_for(content_type: str | None, *, max_parts: int) -> Parser:
     """How to read a body of this type.
 
     Raises:
@@ -58,8 +61,15 @@ def parser_for(content_type: str | None, *, max_parts: int) -> _Parser:
         return _OnePart()
     if kind == MULTIPART:
         assert content_type is not None
+        parts = parameter_of(content_type, "type") or DICOM
+        if parts.lower() != DICOM:
+            raise _unsupported()
         return MultipartReader(boundary_of(content_type), max_parts=max_parts)
-    raise RequestError(
+    raise _unsupported()
+
+
+def _unsupported() -> RequestError:
+    return RequestError(
         "this is no media type that can be stored",
         code="unsupported-media-type",
         http_status=415,
@@ -73,13 +83,26 @@ class Upload:
     An instance's data must be read before the next instance is asked for; what is left of it
     is passed over.
 
+    Args:
+        body: as it comes.
+        parser: from `parser_for`.
+        unreadable: is told of each part that is no PS3.10 file, which is passed over then; None
+            to raise instead.
+
     Raises, while read:
         RequestError: a part is no PS3.10 file, or the body ends early.
     """
 
-    def __init__(self, body: AsyncIterator[bytes], parser: _Parser) -> None:
+    def __init__(
+        self,
+        body: AsyncIterator[bytes],
+        parser: Parser,
+        *,
+        unreadable: Callable[[NotAFile], None] | None = None,
+    ) -> None:
         self._body = body
         self._parser = parser
+        self._unreadable = unreadable
         self._events: deque[Event] = deque()
         self._exhausted = False
         self._in_part = False
@@ -89,14 +112,24 @@ class Upload:
         return self
 
     async def __anext__(self) -> Instance:
+        await self._pass_over()
+        while (event := await self._event()) is not None:
+            if not isinstance(event, PartBegin):
+                continue
+            self._in_part = True
+            self._parts += 1
+            try:
+                return await self._instance()
+            except NotAFile as exc:
+                if self._unreadable is None:
+                    raise
+                self._unreadable(exc)
+                await self._pass_over()
+        raise StopAsyncIteration
+
+    async def _pass_over(self) -> None:
         while self._in_part:
             await self._part_data()
-        while (event := await self._event()) is not None:
-            if isinstance(event, PartBegin):
-                self._in_part = True
-                self._parts += 1
-                return await self._instance()
-        raise StopAsyncIteration
 
     async def _instance(self) -> Instance:
         reader = Part10Reader()
@@ -114,10 +147,9 @@ class Upload:
             data=_Data(self, reader, begun),
         )
 
-    def _no_file(self, why: str) -> RequestError:
-        return RequestError(
+    def _no_file(self, why: str) -> NotAFile:
+        return NotAFile(
             f"part {self._parts} is not a DICOM file: {why}",
-            code="unreadable-instance",
             hint="send PS3.10 files: preamble, DICM, file meta information, data set",
         )
 

@@ -20,6 +20,7 @@ from harmony.backends import dicom
 from harmony.config.model import HttpListener
 from harmony.dimse.receiving import receivers
 from harmony.endpoints import http
+from harmony.endpoints.dicomweb import DicomwebEndpoint, Options
 from harmony.interfaces import ExchangeSummary
 from harmony.pipeline import Pipeline, Route
 from harmony.web.host import HttpHost
@@ -54,6 +55,11 @@ class Gateway:
     def url(self) -> str:
         return f"http://{self.host}:{self.port}{PREFIX}"
 
+    @property
+    def dicomweb(self) -> str:
+        """Root of its DICOMweb services."""
+        return f"http://{self.host}:{self.port}/dicom-web"
+
 
 @contextlib.asynccontextmanager
 async def gateway(
@@ -63,6 +69,7 @@ async def gateway(
     aet: str = "PACS",
     options: Mapping[str, object] | None = None,
     endpoint: Mapping[str, object] | None = None,
+    dicomweb: Mapping[str, object] | None = None,
     limits: HttpListener | None = None,
     others: Mapping[str, int] | None = None,
     when: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
@@ -77,6 +84,7 @@ async def gateway(
         aet: of all backends.
         options: further ones, of all backends.
         endpoint: options of the endpoint.
+        dicomweb: options of a ``dicomweb`` endpoint, which there is beside the other one.
         limits: of the listener.
         others: name -> port of more backends.
         when: name -> which requests a backend is for.
@@ -110,12 +118,22 @@ async def gateway(
         routers={"default": router},
         observer=observed,
     )
+    services = DicomwebEndpoint(
+        "web",
+        msgspec.convert(dict(dicomweb or {}), Options),
+        pipeline="test",
+        routers={"default": router},
+        observer=observed,
+        titles={aet: "pacs", **{name: name for name in backends}},
+        cache_folder=None,
+    )
     web = HttpHost(router, limits=limits or HttpListener(port=0), host="127.0.0.1", kind="http")
     async with contextlib.AsyncExitStack() as stack:
         for backend in backends.values():
             await stack.enter_async_context(backend.lifespan())
         nursery = await stack.enter_async_context(trio.open_nursery())
-        await nursery.start(functools.partial(api.serve, pipeline.exchange))
+        for each in (api, services):
+            await nursery.start(functools.partial(each.serve, pipeline.exchange))
         listening = (await nursery.start(web.serve))[0]
         base = f"http://127.0.0.1:{listening.port}{PREFIX}"
         async with httpx2.AsyncClient(base_url=base, timeout=60, trust_env=False) as client:

@@ -16,7 +16,7 @@ from harmony.dicom.status import (
     rejection,
     store_http_status,
 )
-from harmony.envelope import Operation, Stored
+from harmony.envelope import Operation
 from harmony.errors import Retry
 
 ECHO, FIND, GET, MOVE, STORE = (
@@ -222,13 +222,6 @@ def test_an_abort_without_a_reason_that_means_something_names_none(source, reaso
     assert ": " not in aborted(source, reason, peer="PACS", answered=True).detail
 
 
-def stored(*statuses: int) -> list[Stored]:
-    return [
-        Stored(sop_class_uid="1.2", sop_instance_uid=f"1.2.{n}", status=status)
-        for n, status in enumerate(statuses)
-    ]
-
-
 @pytest.mark.parametrize(
     ("statuses", "http"),
     [
@@ -249,7 +242,7 @@ def stored(*statuses: int) -> list[Stored]:
     ],
 )
 def test_a_store_as_a_whole_is_as_good_as_its_instances(statuses, http):
-    assert store_http_status(stored(*statuses)) == http
+    assert store_http_status(statuses) == http
 
 
 def test_a_store_of_nothing_is_no_success():

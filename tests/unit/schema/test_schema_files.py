@@ -13,7 +13,7 @@ def test_every_schema_file_keeps_the_rules():
 
 def test_the_services_of_this_version():
     schemas = builtin_schemas()
-    assert schemas.services("endpoints") == ["dicom", "http"]
+    assert schemas.services("endpoints") == ["dicom", "dicomweb", "http"]
     assert schemas.services("middleware") == []
     assert schemas.services("backends") == ["archive", "dicom"]
 

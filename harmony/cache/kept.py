@@ -1,0 +1,178 @@
+"""One instance in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from pathlib import Path
+
+import trio
+
+from harmony.cache.folder import Folder
+from harmony.envelope import Instance
+from harmony.errors import UpstreamError
+from harmony.holding import disk_failure
+
+_WRITE_BYTES = 256 * 1024  # a thread's hop for each chunk from the network would cost more
+_READ_BYTES = 256 * 1024
+
+
+class Kept:
+    """One whole instance.
+
+    It can be read by whoever has it from a `Retrieved`, until that gives the next one or ends.
+
+    Attributes:
+        size: bytes of the encoded data set.
+        study_uid, series_uid: as the data set says; empty if it does not.
+        without_bulk: it was asked for so, and may lack its pixel data.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        path: Path,
+        size: int,
+        *,
+        study_uid: str,
+        series_uid: str,
+        without_bulk: bool,
+    ) -> None:
+        self.sop_class_uid = instance.sop_class_uid
+        self.sop_instance_uid = instance.sop_instance_uid
+        self.transfer_syntax = instance.transfer_syntax
+        self.size = size
+        self.study_uid = study_uid
+        self.series_uid = series_uid
+        self.without_bulk = without_bulk
+        self._path = path
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[bytes | mmap.mmap]:
+        """The encoded data set as a file in memory; blocks, and closes with the block.
+
+        Raises:
+            UpstreamError: the file cannot be read.
+        """
+        if not self.size:
+            yield b""
+            return
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                mapped = mmap.mmap(descriptor, self.size, access=mmap.ACCESS_READ)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as exc:
+            raise _unreadable() from exc
+        with mapped:
+            yield mapped
+
+    @property
+    def data(self) -> AsyncIterable[bytes]:
+        """The encoded data set in pieces; each iteration begins anew."""
+        return _Pieces(self._path, self.size)
+
+    def instance(self) -> Instance:
+        """What a backend gave, to be read again and again."""
+        return Instance(
+            sop_class_uid=self.sop_class_uid,
+            sop_instance_uid=self.sop_instance_uid,
+            transfer_syntax=self.transfer_syntax,
+            data=self.data,
+            repeatable=True,
+            size=self.size,
+        )
+
+    def remove(self) -> None:
+        """Let it go; blocks for a moment."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+async def write(data: AsyncIterable[bytes], folder: Folder) -> tuple[Path, int]:
+    """Write an instance's data to a file; returns where it is and how many bytes there are.
+
+    Raises:
+        Unavailable: the disk is full or fails.
+        Exception: whatever reading the data raises. Nothing is left then.
+    """
+    try:
+        descriptor, path = await trio.to_thread.run_sync(folder.create)
+    except OSError as exc:
+        raise disk_failure(exc) from exc
+    size = 0
+    whole = False
+    try:
+        waiting = bytearray()
+        async for chunk in data:
+            waiting += chunk
+            if len(waiting) >= _WRITE_BYTES:
+                size += len(waiting)
+                await trio.to_thread.run_sync(_write_all, descriptor, bytes(waiting))
+                waiting.clear()
+        if waiting:
+            size += len(waiting)
+            await trio.to_thread.run_sync(_write_all, descriptor, bytes(waiting))
+        whole = True
+    except OSError as exc:
+        raise disk_failure(exc) from exc
+    finally:
+        os.close(descriptor)
+        if not whole:
+            path.unlink(missing_ok=True)
+    return path, size
+
+
+class _Pieces:
+    """A file in pieces. It is open only while one is read, so that nobody need close it."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Reading(self._path, self._size)
+
+
+class _Reading:
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._offset = 0
+
+    def __aiter__(self) -> _Reading:
+        return self
+
+    async def __anext__(self) -> bytes:
+        most = min(_READ_BYTES, self._size - self._offset)
+        if not most:
+            raise StopAsyncIteration
+        try:
+            piece = await trio.to_thread.run_sync(_read, self._path, self._offset, most)
+        except OSError as exc:
+            raise _unreadable() from exc
+        if not piece:
+            raise _unreadable()
+        self._offset += len(piece)
+        return piece
+
+
+def _read(path: Path, offset: int, most: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, most, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _unreadable() -> UpstreamError:
+    return UpstreamError("an instance that was retrieved cannot be read back", code="disk-failure")
