@@ -49,6 +49,8 @@ def _element(
     named = f" keyword={quoteattr(keyword)}" if keyword and not number >> 16 & 1 else ""
     creator = _creator(number, around)
     owned = f" privateCreator={quoteattr(_text(creator))}" if creator else ""
+    if creator:
+        number &= 0xFFFF00FF  # the creator says which block, whatever its number is here
     parts.append(f'<DicomAttribute tag="{number:08X}" vr="{vr}"{named}{owned}>')
     if (uri := element.get("BulkDataURI")) is not None:
         parts.append(f"<BulkData uri={quoteattr(_text(uri))}/>")
