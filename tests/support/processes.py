@@ -95,6 +95,11 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
+    def is_stopped(self) -> bool:
+        """Whether SIGSTOP has reached all of its threads. proc(5), stat."""
+        threads = Path("/proc", str(self.pid), "task").glob("*/stat")
+        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+
     def stop(self) -> None:
         """Ask it to end, and kill it if it does not within ten seconds."""
         self.send_signal(signal.SIGCONT)

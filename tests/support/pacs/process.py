@@ -105,6 +105,7 @@ class ProcessPacs(Pacs):
     def freeze(self) -> None:
         """Stop it. Connections still come about, as the kernel accepts them."""
         self._program.send_signal(signal.SIGSTOP)
+        self._program.wait_until(self._program.is_stopped)  # a busy machine takes its time
 
     def thaw(self) -> None:
         """Let it go on."""
