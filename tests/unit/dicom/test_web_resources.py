@@ -11,7 +11,19 @@ from harmony.envelope import Level
 from harmony.errors import RequestError
 
 INSTANCE = "/studies/1.2/series/3.4/instances/5.6"
-ONE = {"study": "1.2", "series": "3.4", "instance": "5.6", "level": Level.IMAGE}
+
+
+def of_one(kind, *, frames=(), bulk=()):
+    return Resource(
+        kind=kind,
+        level=Level.IMAGE,
+        study="1.2",
+        series="3.4",
+        instance="5.6",
+        frames=frames,
+        bulk=bulk,
+    )
+
 
 FOUND = {
     "/studies": Resource(kind=Kind.SEARCH, level=Level.STUDY),
@@ -26,21 +38,19 @@ FOUND = {
     "/studies/1.2/series/3.4": Resource(
         kind=Kind.INSTANCES, level=Level.SERIES, study="1.2", series="3.4"
     ),
-    INSTANCE: Resource(kind=Kind.INSTANCES, **ONE),
+    INSTANCE: of_one(Kind.INSTANCES),
     "/studies/1.2/metadata": Resource(kind=Kind.METADATA, level=Level.STUDY, study="1.2"),
     "/studies/1.2/rendered": Resource(kind=Kind.RENDERED, level=Level.STUDY, study="1.2"),
     "/studies/1.2/series/3.4/thumbnail": Resource(
         kind=Kind.THUMBNAIL, level=Level.SERIES, study="1.2", series="3.4"
     ),
-    f"{INSTANCE}/metadata": Resource(kind=Kind.METADATA, **ONE),
-    f"{INSTANCE}/frames/1": Resource(kind=Kind.FRAMES, frames=(1,), **ONE),
-    f"{INSTANCE}/frames/3,1,2": Resource(kind=Kind.FRAMES, frames=(3, 1, 2), **ONE),
-    f"{INSTANCE}/frames/2/rendered": Resource(kind=Kind.RENDERED, frames=(2,), **ONE),
-    f"{INSTANCE}/frames/2/thumbnail": Resource(kind=Kind.THUMBNAIL, frames=(2,), **ONE),
-    f"{INSTANCE}/bulk/7FE00010": Resource(kind=Kind.BULK, bulk=(0x7FE00010,), **ONE),
-    f"{INSTANCE}/bulk/54000100/0/54001010": Resource(
-        kind=Kind.BULK, bulk=(0x54000100, 0, 0x54001010), **ONE
-    ),
+    f"{INSTANCE}/metadata": of_one(Kind.METADATA),
+    f"{INSTANCE}/frames/1": of_one(Kind.FRAMES, frames=(1,)),
+    f"{INSTANCE}/frames/3,1,2": of_one(Kind.FRAMES, frames=(3, 1, 2)),
+    f"{INSTANCE}/frames/2/rendered": of_one(Kind.RENDERED, frames=(2,)),
+    f"{INSTANCE}/frames/2/thumbnail": of_one(Kind.THUMBNAIL, frames=(2,)),
+    f"{INSTANCE}/bulk/7FE00010": of_one(Kind.BULK, bulk=(0x7FE00010,)),
+    f"{INSTANCE}/bulk/54000100/0/54001010": of_one(Kind.BULK, bulk=(0x54000100, 0, 0x54001010)),
     "/aets": Resource(kind=Kind.TITLES),
     "/aets/PACS": Resource(kind=Kind.ECHO, title="PACS"),
     "/aets/MY PACS/studies": Resource(kind=Kind.SEARCH, level=Level.STUDY, title="MY PACS"),
