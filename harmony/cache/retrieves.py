@@ -357,8 +357,8 @@ class Retrieved:
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing to come but what is there already."""
-        return self._retrieve.ended
+        """Whether the outcome is there; False for a retrieve that failed."""
+        return self._retrieve.outcome is not None
 
     @property
     def outcome(self) -> Outcome:

@@ -53,8 +53,7 @@ async def give_metadata(
         async for kept in retrieved:
             row = await trio.to_thread.run_sync(_row, kept, resource, form.row)
             if not account.items:
-                ended = retrieved.has_ended
-                if ended and retrieved.outcome.completion is Completion.PARTIAL:
+                if retrieved.has_ended and retrieved.outcome.completion is Completion.PARTIAL:
                     status = 206
                 await start(reply, status, form.kind)
             await send((form.between if account.items else form.first) + row)

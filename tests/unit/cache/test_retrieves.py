@@ -249,8 +249,9 @@ async def test_another_instance_is_asked_for(tmp_path, change):
     async with cache(pacs, tmp_path) as retrieves:
         await take(retrieves, a_get())
         request = an_image(1)
-        assert request.query is not None
-        keys = {key.tag: key.values for key in request.query.keys}
+        query = request.query
+        assert query is not None
+        keys = {key.tag: key.values for key in query.keys}
         match change:
             case "backend":
                 request = dataclasses.replace(request, backend="pacs")
@@ -261,9 +262,7 @@ async def test_another_instance_is_asked_for(tmp_path, change):
             case "instance":
                 keys[0x00080018] = ("1.2.3.9",)
         changed = tuple(Key(tag, values) for tag, values in sorted(keys.items()))
-        request = dataclasses.replace(
-            request, query=dataclasses.replace(request.query, keys=changed)
-        )
+        request = dataclasses.replace(request, query=dataclasses.replace(query, keys=changed))
         assert not retrieves.keeps(request)
         await take(retrieves, request)
         assert len(pacs.asked) == 2
@@ -361,6 +360,7 @@ async def test_each_reader_gets_the_failure_behind_what_came(tmp_path, given, ou
             except (UpstreamError, StreamBroken) as exc:
                 failures.append(exc)
             came.append(count)
+            assert not retrieved.has_ended
 
     async with cache(pacs, tmp_path) as retrieves:
         async with trio.open_nursery() as nursery:
