@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from harmony.backends import archive, dicom
+from harmony.backends import archive, dicom, files
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.engines import Engines
@@ -111,6 +111,7 @@ def _http_endpoint(name: str, options: http.Options, place: EndpointPlace) -> En
         pipeline=place.pipeline,
         routers=place.routers,
         observer=place.observer,
+        operations=place.operations,
     )
 
 
@@ -158,6 +159,10 @@ def _archive_backend(name: str, options: archive.Options, place: BackendPlace) -
     return archive.ArchiveBackend(name, options, place.folder / options.folder)
 
 
+def _files_backend(name: str, options: files.Options, place: BackendPlace) -> Backend:
+    return files.FilesBackend(name, options, place.folder)
+
+
 ENDPOINTS: Final[Mapping[str, Entry[Endpoint, EndpointPlace]]] = MappingProxyType(
     {
         "dicom": Entry(dicom_endpoint.Options, _dicom_endpoint),
@@ -170,6 +175,7 @@ BACKENDS: Final[Mapping[str, Entry[Backend, BackendPlace]]] = MappingProxyType(
     {
         "archive": Entry(archive.Options, _archive_backend),
         "dicom": Entry(dicom.Options, _dicom_backend),
+        "files": Entry(files.Options, _files_backend),
     }
 )
 

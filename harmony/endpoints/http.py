@@ -1,6 +1,7 @@
 """The ``http`` endpoint: a path prefix on a network's HTTP listener.
 
-In front of a backend that can do DIMSE it speaks the JSON API of `json_api`.
+In front of a backend that can do DIMSE it speaks the JSON API of `json_api`, in front of others
+it passes requests through, as `pass_through` does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import trio
 
 from harmony.endpoints.accounts import Accounts
 from harmony.endpoints.json_api import JsonApi
+from harmony.endpoints.pass_through import PassThrough
+from harmony.envelope import Operation
 from harmony.interfaces import Listening, Observer, OpenExchange, PathClaim
+from harmony.web.exchange import Handler
 from harmony.web.router import Router
 
 
@@ -34,6 +38,9 @@ class HttpEndpoint:
 
     Implements `harmony.interfaces.Endpoint`. The listeners belong to the networks; requests
     run in the tasks of their connections.
+
+    Args:
+        operations: what the backends of its pipeline can serve.
     """
 
     def __init__(
@@ -44,12 +51,14 @@ class HttpEndpoint:
         pipeline: str,
         routers: Mapping[str, Router],
         observer: Observer,
+        operations: Collection[Operation] = frozenset(Operation),
     ) -> None:
         self.name = name
         self._options = options
         self._pipeline = pipeline
         self._routers = routers
         self._observer = observer
+        self._passes_through = set(operations) <= {Operation.HTTP}
 
     def claims(self) -> Collection[PathClaim]:
         return [PathClaim(network, self._options.path_prefix) for network in self._routers]
@@ -61,25 +70,37 @@ class HttpEndpoint:
         task_status: trio.TaskStatus[Sequence[Listening]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Answer requests below the prefix until cancelled."""
-        api = JsonApi(
-            accounts=Accounts(endpoint=self.name, pipeline=self._pipeline, observer=self._observer),
-            exchange=exchange,
-            max_json_bytes=self._options.max_json_bytes,
-            max_store_bytes=self._options.max_store_bytes,
-            max_parts=self._options.max_parts,
-            deadline_seconds=self._options.deadline_seconds,
-            empty_find=self._options.empty_find,
-        )
+        handler = self._handler(exchange)
         mounted: list[Router] = []
         try:
             for router in self._routers.values():
-                router.mount(self._options.path_prefix, api.handle)
+                router.mount(self._options.path_prefix, handler)
                 mounted.append(router)
             task_status.started(())
             await trio.sleep_forever()
         finally:
             for router in mounted:
                 router.unmount(self._options.path_prefix)
+
+    def _handler(self, exchange: OpenExchange) -> Handler:
+        options = self._options
+        accounts = Accounts(endpoint=self.name, pipeline=self._pipeline, observer=self._observer)
+        if self._passes_through:
+            return PassThrough(
+                accounts=accounts,
+                exchange=exchange,
+                max_body_bytes=options.max_store_bytes,
+                deadline_seconds=options.deadline_seconds,
+            ).handle
+        return JsonApi(
+            accounts=accounts,
+            exchange=exchange,
+            max_json_bytes=options.max_json_bytes,
+            max_store_bytes=options.max_store_bytes,
+            max_parts=options.max_parts,
+            deadline_seconds=options.deadline_seconds,
+            empty_find=options.empty_find,
+        ).handle
 
     async def drain(self, grace_seconds: float) -> None:
         """Nothing to do: the listeners of the networks drain, and the requests with them."""

@@ -60,13 +60,22 @@ class Request:
     Attributes:
         id: of the client's ``X-Request-Id`` if it is well-formed, else made.
         path: what comes below the mount, decoded; begins with ``/``.
+        raw_path: the same as the client encoded it.
         query: the raw query string, without ``?``.
         address: of the client, as host and port; None if unknown.
     """
 
-    def __init__(self, scope: HttpScope, receive: Receive, *, path: str | None = None) -> None:
+    def __init__(
+        self,
+        scope: HttpScope,
+        receive: Receive,
+        *,
+        path: str | None = None,
+        raw_path: str | None = None,
+    ) -> None:
         self.method = scope["method"]
-        self.path = path if path is not None else unquote(scope["raw_path"].decode("latin-1"))
+        self.raw_path = raw_path if raw_path is not None else scope["raw_path"].decode("latin-1")
+        self.path = path if path is not None else unquote(self.raw_path)
         self.query = scope["query_string"].decode("latin-1")
         self.headers = RequestHeaders(scope["headers"])
         self.id = problems.request_id(self.headers.get("x-request-id"))

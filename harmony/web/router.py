@@ -43,23 +43,25 @@ class Router:
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         try:
-            handler, path = self.find(scope["raw_path"])
+            handler, path, raw_path = self.find(scope["raw_path"])
         except RequestError as exc:
-            handler, path = _raising(exc), "/"
-        request = Request(scope, receive, path=path)
+            handler, path, raw_path = _raising(exc), "/", "/"
+        request = Request(scope, receive, path=path, raw_path=raw_path)
         await answer(handler, request, Reply(scope, send, request=request))
 
-    def find(self, raw_path: bytes) -> tuple[Handler, str]:
-        """The handler for a request target, and the path below its prefix.
+    def find(self, raw_path: bytes) -> tuple[Handler, str, str]:
+        """The handler for a request target, and the path below its prefix: decoded, and as sent.
 
         Raises:
             RequestError: 400 for a path that can be read in two ways, 404 where nothing is.
         """
+        target = _target(raw_path)
         segments = split_path(raw_path)
         for length in range(len(segments), -1, -1):
             handler = self._mounts.get(tuple(segments[:length]))
             if handler is not None:
-                return handler, "/" + "/".join(segments[length:])
+                below = target[1:].split("/")[length:]
+                return handler, "/" + "/".join(segments[length:]), "/" + "/".join(below)
         raise RequestError(
             "nothing is served at this path",
             code="not-found",
@@ -75,10 +77,7 @@ def split_path(raw_path: bytes) -> list[str]:
         RequestError: 400 for ``..``, ``//`` and encoded separators, which others may read
             differently.
     """
-    target = raw_path.decode("latin-1")
-    scheme, separator, rest = target.partition("://")
-    if separator and scheme.lower() in ("http", "https"):  # absolute form, RFC 9112 3.2.2
-        target = "/" + rest.partition("/")[2]
+    target = _target(raw_path)
     if not target.startswith("/"):
         raise _ambiguous("it does not begin with a slash")
     if "//" in target:
@@ -93,6 +92,15 @@ def split_path(raw_path: bytes) -> list[str]:
     if any(segment in (".", "..") for segment in segments):
         raise _ambiguous("it has a dot segment")
     return segments
+
+
+def _target(raw_path: bytes) -> str:
+    """The path of a request target, as sent."""
+    target = raw_path.decode("latin-1")
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme.lower() in ("http", "https"):  # absolute form, RFC 9112 3.2.2
+        return "/" + rest.partition("/")[2]
+    return target
 
 
 def _prefix(prefix: str) -> tuple[str, ...]:

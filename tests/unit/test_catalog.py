@@ -18,7 +18,14 @@ TABLES: Mapping[str, Mapping[str, catalog.Entry]] = {
     "backends": catalog.BACKENDS,
 }
 SERVICES = [(role, service) for role, table in TABLES.items() for service in table]
-TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", tuple: "array"}
+TYPES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    tuple: "array",
+    Mapping: "object",
+}
 
 
 def shape_of_schema(schemas, schema):
@@ -33,7 +40,9 @@ def shape_of_schema(schemas, schema):
         assert inner.get("description"), f"{name} is not described"
         kinds = kinds_of(inner)
         default = inner.get("default", ...)
-        table = shape_of_schema(schemas, inner) if "object" in kinds else None
+        # A table whose names are the user's own has no shape.
+        is_table = "object" in kinds and inner.get("additionalProperties") is False
+        table = shape_of_schema(schemas, inner) if is_table else None
         shape[name] = (name in required, default, kinds, inner.get("enum"), table)
     return shape
 

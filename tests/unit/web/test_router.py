@@ -50,10 +50,10 @@ def router() -> Router:
 def test_the_longest_prefix_of_whole_segments_serves(
     router: Router, raw_path: bytes, prefix: str, below: str
 ) -> None:
-    found, path = router.find(raw_path)
+    found, path, _ = router.find(raw_path)
     router.unmount(prefix)
     router.mount(prefix, other := handler())
-    assert router.find(raw_path) == (other, path)
+    assert router.find(raw_path)[:2] == (other, path)
     assert found is not other
     assert path == below
 
@@ -96,8 +96,8 @@ def test_a_path_that_can_be_read_in_two_ways_is_400(router: Router, raw_path: by
 
 def test_the_root_serves_what_no_other_prefix_does(router: Router) -> None:
     router.mount("/", root := handler())
-    assert router.find(b"/anything") == (root, "/anything")
-    assert router.find(b"/") == (root, "/")
+    assert router.find(b"/anything") == (root, "/anything", "/anything")
+    assert router.find(b"/") == (root, "/", "/")
     assert router.find(b"/dicom/find")[0] is not root
 
 
@@ -132,3 +132,18 @@ def test_any_target_is_split_into_plain_segments_or_refused(raw_path: bytes) -> 
     assert not {".", ".."}.intersection(segments)
     assert not any(char in segment for segment in segments for char in "/\\\0")
     assert all(segments[:-1])
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "path", "as_sent"),
+    [
+        (b"/dicom/a%20b/c%2Cd", "/a b/c,d", "/a%20b/c%2Cd"),
+        (b"/di%63om/a", "/a", "/a"),
+        (b"/dicom/", "/", "/"),
+        (b"http://host/dicom/%C3%BC", "/\u00fc", "/%C3%BC"),
+    ],
+)
+def test_the_path_below_a_mount_is_told_as_it_was_sent(raw_path, path, as_sent):
+    router = Router()
+    router.mount("/dicom", handler())
+    assert router.find(raw_path)[1:] == (path, as_sent)

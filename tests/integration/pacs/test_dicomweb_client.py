@@ -1,0 +1,214 @@
+"""A client that nobody here wrote, before Orthanc through Harmony: every service it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import TypeVar
+
+import pydicom
+import pytest
+import trio
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset, dcmread
+from pydicom.encaps import generate_frames
+
+from tests.support.studies import Kind, MadeInstance, Plan, write_studies
+
+T = TypeVar("T")
+SECONDS = 90
+KINDS = (Kind.CT, Kind.MR, Kind.US)
+
+
+async def asked(gateway, work: Callable[[DICOMwebClient], T], **options: object) -> T:
+    """What a client in a thread of its own has in the end."""
+    with trio.fail_after(SECONDS):
+        async with gateway(dicomweb=options) as running:
+            client = DICOMwebClient(running.dicomweb)
+            return await trio.to_thread.run_sync(work, client)
+
+
+def load(archive, tmp_path, **plan: object) -> list[MadeInstance]:
+    made = write_studies(Plan(**plan), tmp_path / "made")  # type: ignore[arg-type]
+    archive.load(one.file for one in made)
+    return made
+
+
+def same(found: Dataset, made: MadeInstance) -> None:
+    """Element by element."""
+    source = dcmread(made.file)
+    assert {element.tag for element in found} == {element.tag for element in source}
+    for element in source:
+        assert found[element.tag] == element
+
+
+async def test_studies_series_and_instances_are_found_page_by_page(orthanc, tmp_path):
+    made = load(orthanc, tmp_path, studies=7, series=2, instances=3, size=16, kinds=KINDS)
+    study, series = made[0].study_uid, made[0].series_uid
+
+    def work(client):
+        pages = [client.search_for_studies(limit=3, offset=offset) for offset in (0, 3, 6, 9)]
+        named = client.search_for_studies(search_filters={"PatientID": made[0].patient_id})
+        fields = client.search_for_studies(fields=["StudyDescription", "00101010"], limit=1)
+        return (
+            pages,
+            named,
+            fields,
+            client.search_for_series(study),
+            client.search_for_instances(study),
+            client.search_for_instances(study, series),
+            client.search_for_studies(get_remaining=True, limit=2),
+        )
+
+    pages, named, fields, of_study, images, of_series, rest = await asked(orthanc.gateway, work)
+    assert [len(page) for page in pages] == [3, 3, 1, 0]
+    uids = [row["0020000D"]["Value"][0] for page in pages for row in page]
+    assert sorted(uids) == sorted({one.study_uid for one in made})
+    assert [row["0020000D"]["Value"] for row in named] == [[study]]
+    assert "00081030" in fields[0]
+    assert "00101010" in fields[0]
+    assert (len(of_study), len(images), len(of_series)) == (2, 6, 3)
+    assert len(rest) == 7
+
+
+# Orthanc gives what is not so in implicit VR, where private attributes lose theirs.
+@pytest.mark.parametrize(
+    ("syntax", "private"),
+    [
+        ("explicit", True),
+        ("implicit", False),
+        ("deflated", False),
+        ("rle", True),
+        ("jpegls", True),
+        ("j2k", True),
+    ],
+)
+async def test_what_is_retrieved_equals_its_source(orthanc, tmp_path, syntax, private):
+    plan = {"series": 2, "instances": 4, "size": 64, "private": private}
+    made = load(orthanc, tmp_path, transfer_syntax=syntax, **plan)
+    one = made[0]
+
+    def work(client):
+        return (
+            client.retrieve_study(one.study_uid),
+            client.retrieve_series(one.study_uid, one.series_uid),
+            [
+                client.retrieve_instance(each.study_uid, each.series_uid, each.sop_uid)
+                for each in made[:2]
+            ],
+        )
+
+    study, series, images = await asked(orthanc.gateway, work)
+    by_uid = {each.sop_uid: each for each in made}
+    assert sorted(found.SOPInstanceUID for found in study) == sorted(by_uid)
+    assert len(series) == 4
+    for found in (*study, *series, *images):
+        same(found, by_uid[found.SOPInstanceUID])
+
+
+@pytest.mark.parametrize("options", [{}, {"cache_bytes": 0}], ids=["kept", "not kept"])
+async def test_metadata_are_the_source_without_its_pixels(orthanc, tmp_path, options):
+    made = load(orthanc, tmp_path, series=2, instances=3, size=32, private=True)
+    one = made[0]
+
+    def work(client):
+        return (
+            client.retrieve_study_metadata(one.study_uid),
+            client.retrieve_series_metadata(one.study_uid, one.series_uid),
+            client.retrieve_instance_metadata(one.study_uid, one.series_uid, one.sop_uid),
+        )
+
+    study, series, image = await asked(orthanc.gateway, work, **options)
+    assert (len(study), len(series)) == (6, 3)
+    by_uid = {each.sop_uid: each for each in made}
+    for row in (*study, *series, image):
+        bulk = row.pop("7FE00010")
+        assert bulk["BulkDataURI"].endswith("/bulk/7FE00010")
+        source = dcmread(by_uid[row["00080018"]["Value"][0]].file)
+        del source.PixelData
+        found = Dataset.from_json(row)
+        for element in source:
+            if element.tag != 0x00080005:  # JSON is in UTF-8
+                assert found[element.tag] == element
+
+
+@pytest.mark.parametrize("options", [{}, {"cache_bytes": 0}], ids=["kept", "not kept"])
+async def test_frames_are_the_bytes_of_the_source(orthanc, tmp_path, options):
+    made = load(orthanc, tmp_path, studies=2, size=32, kinds=(Kind.CT, Kind.US), frames=5)
+
+    def work(client):
+        found = []
+        for one in made:
+            source = dcmread(one.file)
+            count = int(source.get("NumberOfFrames", 1))
+            numbers = list(range(1, count + 1))[::-1]
+            uids = (one.study_uid, one.series_uid, one.sop_uid)
+            found.append((source, client.retrieve_instance_frames(*uids, frame_numbers=numbers)))
+        return found
+
+    for source, frames in await asked(orthanc.gateway, work, **options):
+        size = len(frames[0])
+        assert b"".join(frames[::-1]) == source.PixelData[: size * len(frames)]
+
+
+async def test_compressed_frames_are_the_fragments_of_the_source(orthanc, tmp_path):
+    made = load(orthanc, tmp_path, size=32, transfer_syntax="rle")
+    one = made[0]
+
+    def work(client):
+        return client.retrieve_instance_frames(one.study_uid, one.series_uid, one.sop_uid, [1])
+
+    (frame,) = await asked(orthanc.gateway, work)
+    source = dcmread(one.file)
+    assert [frame] == list(generate_frames(source.PixelData, number_of_frames=1))
+
+
+async def test_bulk_data_are_the_value_that_their_uri_names(orthanc, tmp_path):
+    (one,) = load(orthanc, tmp_path, size=32)
+
+    def work(client):
+        row = client.retrieve_instance_metadata(one.study_uid, one.series_uid, one.sop_uid)
+        path = f"studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
+        uri = row["7FE00010"]["BulkDataURI"].rpartition("/instances/")[2].partition("/")[2]
+        return client.retrieve_bulkdata(f"{client.base_url}/{path}/{uri}")
+
+    (data,) = await asked(orthanc.gateway, work)
+    assert data == dcmread(one.file).PixelData
+
+
+async def test_what_is_stored_is_there(orthanc, pacs_empty, tmp_path):
+    made = write_studies(Plan(instances=5, size=32), tmp_path / "made")
+    files = [dcmread(one.file) for one in made]
+
+    def work(client):
+        told = client.store_instances(files)
+        again = client.store_instances(files[:1], study_instance_uid=made[0].study_uid)
+        return told, again, client.retrieve_study(made[0].study_uid)
+
+    told, again, found = await asked(orthanc.gateway, work)
+    assert len(told.ReferencedSOPSequence) == 5
+    assert "FailedSOPSequence" not in told
+    assert len(again.ReferencedSOPSequence) == 1
+    by_uid = {each.sop_uid: each for each in made}
+    assert sorted(each.SOPInstanceUID for each in found) == sorted(by_uid)
+    for each in found:
+        same(each, by_uid[each.SOPInstanceUID])
+
+
+async def test_a_file_as_it_is(orthanc, tmp_path):
+    (one,) = load(orthanc, tmp_path, size=32)
+    path = f"/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
+    wado = f"?requestType=WADO&studyUID={one.study_uid}&seriesUID={one.series_uid}"
+    with trio.fail_after(SECONDS):
+        async with orthanc.gateway() as running:
+            for url, accept in (
+                (path, "application/dicom"),
+                (f"/wado{wado}&objectUID={one.sop_uid}&contentType=application/dicom", "*/*"),
+                (f"/{wado}&objectUID={one.sop_uid}", "*/*"),
+            ):
+                answer = await running.client.get(
+                    running.dicomweb + url, headers={"accept": accept}
+                )
+                assert answer.status_code == 200, answer.text
+                assert answer.headers["content-type"].startswith("application/dicom; transfer-")
+                same(pydicom.dcmread(BytesIO(answer.content)), one)
