@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz format peers clean
+.PHONY: help demo test test-browser check bench fuzz format peers clean
 
 ARGS ?=
 # Workers of `make test`. Most tests wait for a time-out, so there are more than cores; 0 runs them all in one.
@@ -16,9 +16,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 RUN := .venvs/run
 TEST := .venvs/test
 CHECK := .venvs/check
+BROWSER := .venvs/browser
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(RUN)/.made ## run a sample PACS with an HTTP API in front of it; needs nothing else
 	$(RUN)/bin/harmony demo $(ARGS)
@@ -32,6 +33,10 @@ check: $(CHECK)/.made ## format, lint, types, import layers, schemas
 	$(CHECK)/bin/mypy
 	$(CHECK)/bin/lint-imports --no-cache
 	$(CHECK)/bin/python -m tools.check_schemas
+
+test-browser: $(BROWSER)/.made peers ## OHIF in Chromium, over Harmony, over Orthanc
+	@tools/install_browser.sh .venvs/ohif
+	$(BROWSER)/bin/python -m pytest -W error -p no:xdist tests/browser $(ARGS)
 
 bench: $(TEST)/.made peers ## compare Harmony with DCMTK, Orthanc and pynetdicom
 	$(TEST)/bin/python -m tools.bench $(ARGS)
@@ -52,6 +57,7 @@ clean: ## remove environments and caches
 
 $(RUN)/.made: EXTRAS :=
 $(TEST)/.made: EXTRAS := dev
+$(BROWSER)/.made: EXTRAS := dev,browser
 # Never legacy-typing: see pyproject.toml.
 $(CHECK)/.made: EXTRAS := dev,lint
 

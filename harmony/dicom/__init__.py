@@ -11,6 +11,8 @@
 * `transcode`: a small data set in another uncompressed transfer syntax.
 * `reencode`: a whole instance into the other little endian syntax, on its way.
 * `peek`: a few attributes from the beginning of an instance on its way.
+* `web_resources`, `web_query`: paths and queries of DICOMweb; `native_xml`: DICOM JSON as XML;
+  `store_response`: the fates of stored instances.
 * `multipart`, `part10`: instances in and out of HTTP bodies, in pieces.
 * `status`: DIMSE statuses, rejections and aborts, and what they mean to an HTTP client;
   `status_codes`: the statuses by name.

@@ -8,4 +8,6 @@
 * An endpoint is a `exchange.Handler`: it gets a `exchange.Request` and a `exchange.Reply` and
   raises `harmony.errors`. Before the head of the answer is out, these become problem documents
   (`problems`); after it the answer is broken off, so that no client takes it for whole.
+* `accept` and `negotiation` choose what to answer with: `accept` knows the parameters that
+  DICOMweb gives to media types.
 """
