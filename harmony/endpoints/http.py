@@ -18,7 +18,7 @@ from harmony.endpoints.pass_through import PassThrough
 from harmony.envelope import Operation
 from harmony.interfaces import Listening, Observer, OpenExchange, PathClaim
 from harmony.web.exchange import Handler
-from harmony.web.router import Router
+from harmony.web.router import Router, mounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +70,10 @@ class HttpEndpoint:
         task_status: trio.TaskStatus[Sequence[Listening]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Answer requests below the prefix until cancelled."""
-        handler = self._handler(exchange)
-        mounted: list[Router] = []
-        try:
-            for router in self._routers.values():
-                router.mount(self._options.path_prefix, handler)
-                mounted.append(router)
+        prefix = self._options.path_prefix
+        with mounted(self._routers.values(), prefix, self._handler(exchange)):
             task_status.started(())
             await trio.sleep_forever()
-        finally:
-            for router in mounted:
-                router.unmount(self._options.path_prefix)
 
     def _handler(self, exchange: OpenExchange) -> Handler:
         options = self._options

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 from harmony.errors import RequestError
@@ -68,6 +70,20 @@ class Router:
             http_status=404,
             hint="see `path_prefix` of the endpoints in the configuration",
         )
+
+
+@contextlib.contextmanager
+def mounted(routers: Iterable[Router], prefix: str, handler: Handler) -> Iterator[None]:
+    """Serve what lies below a prefix, on several networks, as long as the block lasts.
+
+    Raises:
+        ValueError: the prefix is taken on one of them, or is no absolute path.
+    """
+    with contextlib.ExitStack() as stack:
+        for router in routers:
+            router.mount(prefix, handler)
+            stack.callback(router.unmount, prefix)
+        yield
 
 
 def split_path(raw_path: bytes) -> list[str]:

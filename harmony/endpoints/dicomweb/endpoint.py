@@ -14,7 +14,7 @@ from harmony.endpoints.accounts import Accounts
 from harmony.endpoints.dicomweb.asking import Asking
 from harmony.endpoints.dicomweb.dispatch import Dispatch
 from harmony.interfaces import Listening, Observer, OpenExchange, PathClaim
-from harmony.web.router import Router
+from harmony.web.router import Router, mounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +98,10 @@ class DicomwebEndpoint:
             max_parts=options.max_parts,
             empty=options.empty_search,
         )
-        mounted: list[Router] = []
         async with retrieves.run():
-            try:
-                for router in self._routers.values():
-                    router.mount(options.path_prefix, dispatch.handle)
-                    mounted.append(router)
+            with mounted(self._routers.values(), options.path_prefix, dispatch.handle):
                 task_status.started(())
                 await trio.sleep_forever()
-            finally:
-                for router in mounted:
-                    router.unmount(options.path_prefix)
 
     async def drain(self, grace_seconds: float) -> None:
         """Nothing to do: the listeners of the networks drain, and the requests with them."""
