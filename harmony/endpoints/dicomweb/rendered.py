@@ -1,19 +1,29 @@
-"""WADO-RS: what a person looks at: documents and videos as they are. PS3.18 10.4.1.1.3."""
+"""WADO-RS: what a person looks at: pictures, and documents and videos as they are.
+
+PS3.18 10.4.1.1.3 and 10.4.1.1.4.
+"""
 
 from __future__ import annotations
 
+import mmap
+
 import trio
 
+from harmony.cache import Kept
 from harmony.dicom.encapsulated_document import document_in
-from harmony.dicom.web_resources import Resource
+from harmony.dicom.web_query import parameters
+from harmony.dicom.web_resources import Kind, Resource
 from harmony.endpoints.accounts import Account, start
 from harmony.endpoints.dicomweb.asking import Asking, accepted
 from harmony.endpoints.dicomweb.frames import readable, the_instance
 from harmony.envelope import Headers, Level
 from harmony.errors import RequestError
+from harmony.rendering import available
+from harmony.rendering.wanted import parse
 from harmony.web.accept import Accept, Offer
 from harmony.web.exchange import Reply, Request
 
+_PICTURES = (Offer("image/jpeg"), Offer("image/png"))
 # The media type is the sender's: what it holds must do nothing in the page of a viewer.
 _INERT: Headers = (("content-security-policy", "sandbox"),)
 
@@ -48,12 +58,8 @@ async def give_rendered(
         with readable(kept) as data:
             document = await trio.to_thread.run_sync(document_in, data, kept.transfer_syntax)
             if document is None:
-                raise RequestError(
-                    "images are not rendered here",
-                    code="not-rendered",
-                    http_status=501,
-                    hint="ask for its frames",
-                )
+                await _give_picture(request, reply, resource, account, accept, kept, data)
+                return
             accept.choose([Offer(document.media_type)])
             await start(reply, 200, document.media_type, _INERT)
             send = account.counted(reply)
@@ -61,3 +67,36 @@ async def give_rendered(
             while (chunk := await trio.to_thread.run_sync(next, chunks, None)) is not None:
                 await send(chunk)
             await reply.finish()
+
+
+async def _give_picture(
+    request: Request,
+    reply: Reply,
+    resource: Resource,
+    account: Account,
+    accept: Accept,
+    kept: Kept,
+    data: bytes | mmap.mmap,
+) -> None:
+    """Give a frame, the first one where none is named."""
+    if not available():
+        raise RequestError(
+            "images are not rendered here",
+            code="not-rendered",
+            http_status=501,
+            hint="install harmony-proxy[render], or ask for its frames",
+        )
+    if len(resource.frames) > 1:
+        raise RequestError(
+            "several frames cannot be rendered as one",
+            code="bad-frame-list",
+            hint="ask for them one by one",
+        )
+    from harmony.rendering.pictures import picture  # takes 40 MB for ever
+
+    kind = accept.choose(_PICTURES).offer.media_type
+    frame = resource.frames[0] if resource.frames else 1
+    thumbnail = resource.kind is Kind.THUMBNAIL
+    wanted = parse(parameters(request.query), frame=frame, thumbnail=thumbnail)
+    body = await trio.to_thread.run_sync(picture, data, kept.transfer_syntax, wanted, kind)
+    await account.whole(reply, 200, kind, body)

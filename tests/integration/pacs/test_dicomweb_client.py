@@ -10,6 +10,7 @@ import pydicom
 import pytest
 import trio
 from dicomweb_client.api import DICOMwebClient
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 
@@ -212,3 +213,20 @@ async def test_a_file_as_it_is(orthanc, tmp_path):
                 assert answer.status_code == 200, answer.text
                 assert answer.headers["content-type"].startswith("application/dicom; transfer-")
                 same(pydicom.dcmread(BytesIO(answer.content)), one)
+
+
+async def test_a_picture_is_the_frame_that_is_asked_for(orthanc, tmp_path):
+    (one,) = load(orthanc, tmp_path, size=32, kinds=(Kind.US,), frames=4)
+
+    def work(client):
+        uids = (one.study_uid, one.series_uid, one.sop_uid)
+        return [
+            client.retrieve_instance_rendered(*uids, media_types=(kind,))
+            for kind in ("image/jpeg", "image/png")
+        ] + [client.retrieve_instance_frames_rendered(*uids, [3], media_types=("image/png",))]
+
+    pictures = await asked(orthanc.gateway, work)
+    opened = [Image.open(BytesIO(data)) for data in pictures]
+    assert [each.format for each in opened] == ["JPEG", "PNG", "PNG"]
+    source = dcmread(one.file)
+    assert {each.size for each in opened} == {(source.Columns, source.Rows)}
