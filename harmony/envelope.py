@@ -392,7 +392,8 @@ class Origin:
     """Where a request came from.
 
     Attributes:
-        caller: calling AE title, or HTTP method and path without its query.
+        caller: calling AE title, or of HTTP the method and what it is used on. Never a URL, which
+            may name a patient.
         called: called AE title; None for HTTP.
         peer: name of the DIMSE caller in ``[peers]``.
     """

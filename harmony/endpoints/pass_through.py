@@ -41,7 +41,7 @@ class PassThrough:
             origin=Origin(
                 pipeline=self.accounts.pipeline,
                 endpoint=self.accounts.endpoint,
-                caller=f"{request.method} {request.path}",
+                caller=request.method,  # a path may hold anything
             ),
             http=HttpRequest(method=request.method, path=request.raw_path, query=request.query),
             headers=end_to_end(request.headers.fields),

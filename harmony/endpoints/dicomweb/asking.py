@@ -76,7 +76,8 @@ class Asking:
             origin=Origin(
                 pipeline=self.pipeline,
                 endpoint=self.endpoint,
-                caller=f"{request.method} {request.path}",
+                # Without its path, which holds UIDs.
+                caller=f"{request.method} {resource.kind.value}",
             ),
             query=query,
             backend=self._backend(resource.title),

@@ -12,7 +12,7 @@ from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.log import configured, get_logger
 from harmony.telemetry.metrics import Metrics
 from tests.support import dimse
-from tests.support.bad_pacs import Final, Rows, Script, bad_pacs
+from tests.support.bad_pacs import Final, Rows, Script, SendInstances, bad_pacs
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
 
@@ -51,4 +51,35 @@ async def test_rows_and_keys_are_not_logged() -> None:
                 reporter.finished(running.observed.all[0])
     assert MARK in answer.text
     assert "exchange.finished" in log.getvalue()
+    assert MARK not in log.getvalue()
+
+
+async def test_uids_and_keys_of_dicomweb_are_not_logged() -> None:
+    uid = "1.2.3.998877665544"
+    log = io.StringIO()
+    row = dimse.row(1)
+    row.PatientName = MARK
+    instance = dimse.instance(uid=f"{uid}.1")
+    paths = [
+        f"/studies?PatientName={MARK}&StudyInstanceUID={uid}",
+        f"/studies?PatientNme={MARK}",
+        f"/studies/{uid}",
+        f"/studies/{uid}/metadata",
+        f"/studies/{uid}/series/{uid}.0/instances/{uid}.1/frames/1",
+        f"/studies/{uid}/series/{uid}.0/instances/{uid}.1/rendered",
+        f"/studies/{uid}x",
+    ]
+    script = Script(find=(Rows([row]), Final()), get=(SendInstances([instance]), Final()))
+    with trio.fail_after(30), configured("debug", "json", log):
+        reporter = Reporter(get_logger("harmony.test"), Metrics())
+        with bad_pacs(script) as peer:
+            async with gateway(port=peer.port, options=OPTIONS) as running:
+                for path in paths:
+                    await running.client.get(running.dicomweb + path)
+                await eventually(lambda: len(running.observed.all) >= len(paths) - 2)
+                for summary in running.observed.all:
+                    reporter.finished(summary)
+                    assert uid not in repr(summary)
+    assert log.getvalue().count("exchange.finished") >= len(paths) - 2
+    assert uid not in log.getvalue()
     assert MARK not in log.getvalue()
