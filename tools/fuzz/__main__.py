@@ -1,10 +1,11 @@
-"""Throw generated cases at everything that reads a DIMSE peer's bytes.
+"""Throw generated cases at everything that reads what a peer or a client sends.
 
     python -m tools.fuzz [--cases N] [--seed N] [--surface command,elements,...]
 
 In this process: command sets, fragments, PDUs, connections in each state (`connection`), data
-sets, identifiers, heads of files, what is cut out of instances (`pixels`). Before a real `dicom`
-endpoint, on sockets: spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
+sets, identifiers, heads of files, what is cut out of instances (`pixels`), paths, queries and
+Accept of DICOMweb (`request`), multipart bodies. Before a real `dicom` endpoint, on sockets:
+spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
 A case that fails is written to tests/corpus, where the tests replay it from then on; with the
 printed seed, its surface and its number it can be made again.
 """
@@ -38,6 +39,8 @@ _CASES = {
     "peek": 8_000,
     "part10": 8_000,
     "pixels": 24_000,
+    "request": 20_000,
+    "multipart": 50_000,
     "pdu": 2_000,
     "live": 2_000,
 }

@@ -10,6 +10,7 @@ from harmony.errors import RequestError
 from harmony.web.accept import Accept
 
 _UIDS = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
+_NAMES = frozenset((*_UIDS, "requestType", "contentType", "transferSyntax", "frameNumber"))
 _DICOM = "application/dicom"
 
 
@@ -26,7 +27,8 @@ def wado_uri(path: str, query_string: str, *, title: str | None = None) -> tuple
     found: dict[str, str] = {}
     for name, value in parameters(query_string):
         if name in found:
-            raise _bad(f"`{name}` is given twice", "give it once")
+            shown = name if name in _NAMES else "a parameter"
+            raise _bad(f"`{shown}` is given twice", "give it once")
         found[name] = value
     if found.get("requestType") != "WADO":
         raise _bad("`requestType` is not WADO", "write requestType=WADO")
