@@ -44,8 +44,11 @@ class Folder:
         for abandoned in where.glob(f"{_PREFIX}*"):
             _remove_if_abandoned(abandoned)
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))  # of mode 0700
-        lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # It is held before it has its name, so that nobody takes the folder for abandoned.
+        making = path / f"{_LOCK}.new"
+        lock = os.open(making, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        making.rename(path / _LOCK)
         return cls(path, lock)
 
     def create(self) -> tuple[int, Path]:

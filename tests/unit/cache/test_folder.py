@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -33,6 +34,22 @@ def test_two_live_side_by_side(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     first.close()
     second.close()
+
+
+def test_another_that_comes_while_it_is_made_leaves_it_alone(tmp_path, monkeypatch):
+    flock = fcntl.flock
+
+    def after_another(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        Folder.open(tmp_path).close()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", after_another)
+    folder = Folder.open(tmp_path)
+    descriptor, path = folder.create()
+    os.close(descriptor)
+    assert path.exists()
+    folder.close()
 
 
 def test_what_a_killed_process_left_behind_is_removed(tmp_path):
