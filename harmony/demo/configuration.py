@@ -11,6 +11,7 @@ HOST: Final = "127.0.0.1"
 PACS_AET: Final = "DEMO_PACS"
 WORKSTATION_AET: Final = "DEMO_SCP"
 PATH_PREFIX: Final = "/dicom"
+WEB_PREFIX: Final = "/dicom-web"
 ARCHIVE_FOLDER: Final = "archive"
 
 
@@ -71,20 +72,21 @@ def configuration_text(ports: Ports) -> str:
         pacs=PACS_AET,
         workstation=WORKSTATION_AET,
         prefix=PATH_PREFIX,
+        web_prefix=WEB_PREFIX,
         archive=ARCHIVE_FOLDER,
     )
 
 
 _TEXT: Final = """\
-# What `harmony demo` runs: a sample PACS, and an HTTP API in front of it. Both are this one
-# process, but what passes between them is real DICOM on port {ports.pacs}.
+# What `harmony demo` runs: a sample PACS, and HTTP in front of it: a JSON API and DICOMweb. All is
+# this one process, but what passes between them is real DICOM on port {ports.pacs}.
 #
 #     curl ---HTTP---> web ---DICOM---> sample_pacs ---> files in {archive}/
 #              DCMTK and others ---DICOM---^
 
 [pipelines.web]
 description = "HTTP requests become DICOM operations at the sample PACS"
-endpoints = ["api"]
+endpoints = ["api", "dicomweb"]
 backends = ["pacs"]
 
 [pipelines.sample_pacs]
@@ -102,6 +104,10 @@ http = {{ port = {ports.http} }}
 [endpoints.api]
 service = "http"
 options = {{ path_prefix = "{prefix}" }}
+
+[endpoints.dicomweb]  # for viewers and other web clients
+service = "dicomweb"
+options = {{ path_prefix = "{web_prefix}" }}
 
 [backends.pacs]  # your own PACS would be written like this
 service = "dicom"

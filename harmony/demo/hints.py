@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from harmony.demo.configuration import HOST, PACS_AET, PATH_PREFIX, WORKSTATION_AET, Ports
+from harmony.demo.configuration import (
+    HOST,
+    PACS_AET,
+    PATH_PREFIX,
+    WEB_PREFIX,
+    WORKSTATION_AET,
+    Ports,
+)
 from harmony.demo.objects import study_uid
 
 RECEIVED_FOLDER: Final = "received"
@@ -51,6 +58,15 @@ def http_lines(ports: Ports, folder: Path) -> tuple[str, ...]:
     )
 
 
+def web_lines(ports: Ports) -> tuple[str, ...]:
+    """DICOMweb by curl."""
+    url = f"http://{HOST}:{ports.http}{WEB_PREFIX}"
+    return (
+        shlex.join(("curl", f"{url}/studies?PatientName=demo*&limit=10")),
+        shlex.join(("curl", f"{url}/studies/{_STUDY}/metadata")),
+    )
+
+
 def _json(body: Mapping[str, str]) -> tuple[str, ...]:
     return ("-H", "Content-Type: application/json", "-d", json.dumps(body))
 
@@ -66,6 +82,8 @@ def try_lines(ports: Ports, folder: Path) -> list[str]:
         *(f"  {line}" for line in dicom_lines(ports, folder)),
         f"HTTP   http://{HOST}:{ports.http}{PATH_PREFIX}, and in front of that PACS",
         *(f"  {line}" for line in http_lines(ports, folder)),
+        f"Web    http://{HOST}:{ports.http}{WEB_PREFIX}, DICOMweb for viewers",
+        *(f"  {line}" for line in web_lines(ports)),
         f"Admin  http://{HOST}:{ports.admin}/readyz and /metrics",
         f"Files  {folder}",
     ]

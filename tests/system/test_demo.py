@@ -183,6 +183,11 @@ async def try_all(place, lines, folder):
     out, _ = await place.paste(lines.pop("store"))
     assert b'"0x0000"' in out
 
+    out, _ = await place.paste(lines.pop("studies?PatientName=demo*&limit=10"))
+    assert 0 < len(json.loads(out)) <= 10
+    out, _ = await place.paste(lines.pop("metadata"))
+    assert len(json.loads(out)) == SLICES
+
     assert lines == {}
 
 
