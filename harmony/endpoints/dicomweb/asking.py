@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,14 +17,14 @@ from harmony.dicom.web_resources import Resource, reference
 from harmony.envelope import (
     Body,
     Key,
-    Level,
     Operation,
     Origin,
     Query,
     RequestEnvelope,
     Root,
+    StreamBroken,
 )
-from harmony.errors import RequestError
+from harmony.errors import HarmonyError, RequestError
 from harmony.interfaces import OpenExchange
 from harmony.web.accept import AS_STORED, Accept, Choice
 from harmony.web.exchange import Request
@@ -89,16 +90,22 @@ class Asking:
         self, request: Request, resource: Resource, *, without_bulk: bool = False
     ) -> RequestEnvelope:
         """A GET of just what the resource is, at its own level. PS3.4 C.4.3.1.3."""
-        level = resource.level
-        assert level is not None, "nothing to retrieve"
-        uids = {
-            STUDY_INSTANCE_UID: resource.study,
-            SERIES_INSTANCE_UID: resource.series,
-            SOP_INSTANCE_UID: resource.instance,
-        }
-        keys = tuple(Key(tag, (uid,)) for tag, uid in sorted(uids.items()) if uid is not None)
-        query = Query(level=level, root=Root.STUDY, keys=keys, without_bulk=without_bulk)
+        query = dataclasses.replace(_of(resource), without_bulk=without_bulk)
         return self.envelope(request, resource, Operation.GET, query=query)
+
+    async def is_absent(self, request: Request, resource: Resource) -> bool:
+        """Whether a backend says that there is nothing of it.
+
+        Some PACS fail a retrieve of what they do not have; a query tells that from a failure.
+        """
+        query = dataclasses.replace(_of(resource), limit=1)
+        envelope = self.envelope(request, resource, Operation.FIND, query=query)
+        try:
+            async with self.exchange(envelope) as response:
+                found = await response.items.wait()
+                return not found and not response.items.outcome.failed_sources
+        except (HarmonyError, StreamBroken):
+            return False
 
     def _backend(self, title: str | None) -> str | None:
         if title is None:
@@ -112,6 +119,19 @@ class Asking:
                 hint="GET /aets below the endpoint's path prefix lists those that there are",
             )
         return name
+
+
+def _of(resource: Resource) -> Query:
+    """A query for just what the resource is."""
+    level = resource.level
+    assert level is not None, "nothing to ask for"
+    uids = {
+        STUDY_INSTANCE_UID: resource.study,
+        SERIES_INSTANCE_UID: resource.series,
+        SOP_INSTANCE_UID: resource.instance,
+    }
+    keys = tuple(Key(tag, (uid,)) for tag, uid in sorted(uids.items()) if uid is not None)
+    return Query(level=level, root=Root.STUDY, keys=keys)
 
 
 def accepted(request: Request) -> Accept:
@@ -165,12 +185,3 @@ def no_syntax() -> RequestError:
         http_status=406,
         hint="ask with transfer-syntax=* for it as it is stored",
     )
-
-
-def uid_of(level: Level, resource: Resource) -> str | None:
-    """The UID by which the path names something of this level."""
-    return {
-        Level.STUDY: resource.study,
-        Level.SERIES: resource.series,
-        Level.IMAGE: resource.instance,
-    }.get(level)

@@ -11,13 +11,14 @@ from harmony.endpoints.accounts import Account, Accounts
 from harmony.endpoints.dicomweb.asking import Asking
 from harmony.endpoints.dicomweb.frames import give_bulk, give_frames
 from harmony.endpoints.dicomweb.instances import give_instances
-from harmony.endpoints.dicomweb.metadata import give_metadata
+from harmony.endpoints.dicomweb.metadata import give_metadata, not_there
 from harmony.endpoints.dicomweb.rendered import give_rendered
 from harmony.endpoints.dicomweb.searching import search
 from harmony.endpoints.dicomweb.storing import store
 from harmony.endpoints.dicomweb.titles import give_echo, give_titles
 from harmony.endpoints.dicomweb.wado_uri import wado_uri
 from harmony.envelope import Operation
+from harmony.errors import UpstreamError
 from harmony.web.accept import Accept
 from harmony.web.exchange import Reply, Request, until_gone
 from harmony.web.problems import MethodNotAllowed
@@ -67,8 +68,27 @@ class Dispatch:
         operation = _OPERATIONS.get(resource.kind, Operation.GET)
         with self.accounts.account(operation, request, reply) as account:
             await until_gone(
-                request, lambda: self._serve(request, reply, resource, account, accept)
+                request, lambda: self._answer(request, reply, resource, account, accept)
             )
+
+    async def _answer(
+        self,
+        request: Request,
+        reply: Reply,
+        resource: Resource,
+        account: Account,
+        accept: Accept | None,
+    ) -> None:
+        """Serve it; what a PACS cannot give because it does not have it is 404."""
+        try:
+            await self._serve(request, reply, resource, account, accept)
+        except UpstreamError as exc:
+            refused = exc.dimse_status is not None and not reply.started
+            if account.operation is not Operation.GET or not refused:
+                raise
+            if not await self.asking.is_absent(request, resource):
+                raise
+            raise not_there() from exc
 
     async def _serve(
         self,

@@ -67,8 +67,13 @@ async def give_metadata(
 def nothing(completion: Completion, status: int) -> RequestError | UpstreamError:
     """The error for a retrieve that gave no instance."""
     if completion is Completion.COMPLETE:
-        return RequestError("there is no instance of it", code="not-found", http_status=404)
+        return not_there()
     return UpstreamError("no instance of it could be given", dimse_status=status)
+
+
+def not_there() -> RequestError:
+    """The error for what the backend does not have."""
+    return RequestError("there is no instance of it", code="not-found", http_status=404)
 
 
 def damaged(why: str) -> UpstreamError:

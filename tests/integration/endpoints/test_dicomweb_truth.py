@@ -250,6 +250,24 @@ async def test_a_retrieve_of_nothing_is_404(wanted):
             assert (await ask(running, wanted)).status == 404
 
 
+@pytest.mark.parametrize("wanted", RETRIEVES.values(), ids=RETRIEVES)
+@pytest.mark.parametrize(
+    ("find", "status"),
+    [
+        ((Final(),), 404),
+        ((Rows(dimse.rows(1)), Final()), 502),
+        ((Final(0xC000),), 502),
+        ((Abort(0, 0),), 502),
+    ],
+    ids=["absent", "there", "unknown", "gone"],
+)
+async def test_a_retrieve_that_fails_is_404_only_if_a_query_says_so(wanted, find, status):
+    script = replace(GOOD, get=(Final(0xC000),), find=find)
+    with trio.fail_after(SECONDS), bad_pacs(script) as peer:
+        async with gateway(port=peer.port, options=OPTIONS) as running:
+            assert (await ask(running, wanted)).status == status
+
+
 @pytest.mark.parametrize("wanted", ["instance", "metadata of an instance"])
 async def test_a_part_that_failed_is_206_where_it_is_known_in_time(wanted):
     partial = Final(0xB000, counters=Counters(completed=1, failed=1, warning=0))
