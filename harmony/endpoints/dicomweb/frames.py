@@ -14,6 +14,7 @@ from harmony.dicom.bulk import bulk_value
 from harmony.dicom.elements import Malformed
 from harmony.dicom.multipart import MultipartWriter
 from harmony.dicom.pixels import PixelIndex
+from harmony.dicom.scan import opened
 from harmony.dicom.uids import EXPLICIT_LITTLE_ENDIAN
 from harmony.dicom.web_resources import Resource
 from harmony.endpoints.accounts import Account, Send, start
@@ -144,7 +145,9 @@ def _frames(
         plain = stored == EXPLICIT_LITTLE_ENDIAN or choice.offer.media_type != OCTETS
         if choice.syntaxes or not plain:
             raise no_syntax()
-    frames = (iter((frame,)) for frame in index.frames(data, numbers))
+    places = [index.place(number) for number in numbers]
+    plain, _ = opened(data, index.transfer_syntax)
+    frames = (place.chunks_of(plain) for place in places)
     return _Parts(choice.offer.media_type, stored, choice.offer.multipart, frames)
 
 
