@@ -146,8 +146,8 @@ def _frames(
         if choice.syntaxes or not plain:
             raise no_syntax()
     places = [index.place(number) for number in numbers]
-    plain, _ = opened(data, index.transfer_syntax)
-    frames = (place.chunks_of(plain) for place in places)
+    inflated, _ = opened(data, index.transfer_syntax)
+    frames = (place.chunks_of(inflated) for place in places)
     return _Parts(choice.offer.media_type, stored, choice.offer.multipart, frames)
 
 
