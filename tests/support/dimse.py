@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -19,31 +19,37 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 # Short enough for a test to see them pass, long enough for a busy machine.
 IMPATIENT = Timeouts(
     lookup_seconds=2,
-    connect_seconds=1,
-    tls_seconds=1,
-    associate_seconds=1,
-    echo_seconds=1,
-    find_first_seconds=1,
-    find_next_seconds=1,
-    move_seconds=1,
-    get_seconds=1,
-    store_seconds=1,
-    send_seconds=1,
+    connect_seconds=1.5,
+    tls_seconds=1.5,
+    associate_seconds=1.5,
+    echo_seconds=1.5,
+    find_first_seconds=1.5,
+    find_next_seconds=1.5,
+    move_seconds=1.5,
+    get_seconds=1.5,
+    store_seconds=1.5,
+    send_seconds=1.5,
     pdu_seconds=0.7,
     cancel_seconds=0.5,
     release_seconds=0.5,
 )
 
 
-def target(port: int, timeouts: Timeouts = IMPATIENT, **changes: object) -> Target:
+# For tests in which no deadline shall pass, however busy the machine is.
+PATIENT = Timeouts(**dict.fromkeys((each.name for each in fields(Timeouts)), 60.0))
+
+
+def target(port: int, timeouts: Timeouts = PATIENT, **changes: object) -> Target:
     base = Target(aet="PACS", host="127.0.0.1", port=port, local_aet="HARMONY", timeouts=timeouts)
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def pool(port: int, open_link: OpenLink, **limits: float) -> AssociationPool:
+def pool(
+    port: int, open_link: OpenLink, timeouts: Timeouts = PATIENT, **limits: float
+) -> AssociationPool:
     return AssociationPool(
         "pacs",
-        target(port),
+        target(port, timeouts),
         PoolLimits(**limits),  # type: ignore[arg-type]
         open_link,
     )

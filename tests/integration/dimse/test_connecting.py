@@ -38,7 +38,7 @@ def listener() -> Iterator[socket.socket]:
 
 async def refused(port: int, **changes: object) -> UpstreamError:
     with trio.fail_after(20), pytest.raises(UpstreamError) as caught:
-        (await connect(replace(dimse.target(port), **changes))).close()  # type: ignore[arg-type]
+        (await connect(replace(dimse.target(port, dimse.IMPATIENT), **changes))).close()  # type: ignore[arg-type]
     return caught.value
 
 

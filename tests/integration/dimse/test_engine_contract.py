@@ -149,7 +149,7 @@ async def perform(
     name: str, port: int, open_link: OpenLink, taken: Taken | None = None
 ) -> Outcome | None:
     """One operation on an association of its own; raises what it raised, in no group."""
-    pool = dimse.pool(port, open_link)
+    pool = dimse.pool(port, open_link, dimse.IMPATIENT)
     error: BaseException | None = None
     outcome: Outcome | None = None
     async with pool.run(), trio.open_nursery() as nursery:
@@ -388,7 +388,7 @@ async def test_a_peer_that_sends_faster_than_we_read_does_not_outlive_a_deadline
     open_link: OpenLink, nursery: trio.Nursery
 ) -> None:
     with trio.fail_after(20), bad_pacs(Script(get=(Flood(),))) as peer:
-        pool = dimse.pool(peer.port, open_link)
+        pool = dimse.pool(peer.port, open_link, dimse.IMPATIENT)
         async with pool.run():
             with trio.move_on_after(0.5) as scope:
                 async with pool.borrow("get", contexts.for_get) as association:

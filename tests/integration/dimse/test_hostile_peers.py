@@ -138,7 +138,7 @@ async def pacs(behave: Behaviour, *, accepts: bool = True) -> AsyncIterator[Targ
                 functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1")
             )
             port = listener.socket.getsockname()[1]
-            yield dimse.target(port)
+            yield dimse.target(port, dimse.IMPATIENT)
             nursery.cancel_scope.cancel()
 
 

@@ -29,7 +29,7 @@ async def test_no_answer_is_lost(concurrent: int, count: int, open_link: OpenLin
     finds = FINDS // count  # the same number of answers in each case
     seen: collections.Counter[str] = collections.Counter()
     script = Script(find=(Rows(dimse.rows(count)), Final()), keep_data=False)
-    with trio.fail_after(110), bad_pacs(script) as peer:
+    with trio.fail_after(240), bad_pacs(script) as peer:
         pool = dimse.pool(
             peer.port, open_link, max_associations=concurrent, keep_associations=concurrent
         )

@@ -270,7 +270,7 @@ async def test_tls_to_a_plain_port_says_so(
 ) -> None:
     with trio.fail_after(SECONDS), bad_pacs(Script(connect=steps)) as peer:
         with pytest.raises(UpstreamError) as caught:
-            await connect(dimse.target(peer.port, tls=calling(authority)))
+            await connect(dimse.target(peer.port, dimse.IMPATIENT, tls=calling(authority)))
     assert text in caught.value.detail
     assert "`use_tls = false`" in str(caught.value.hint)
     assert caught.value.retry is retry
