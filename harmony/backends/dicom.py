@@ -28,7 +28,6 @@ from harmony.dimse.failures import NotAnswered
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
 from harmony.dimse.receiver import Receiver, ServeReceiver
 from harmony.dimse.target import Target, Timeouts
-from harmony.dimse.tls import ClientTls, client_context
 from harmony.envelope import (
     Completion,
     Instance,
@@ -43,6 +42,7 @@ from harmony.envelope import (
 )
 from harmony.errors import HarmonyError, RequestError, Unavailable, UpstreamError
 from harmony.interfaces import Exchange, Probe
+from harmony.tls.contexts import ClientTls, client_context
 
 _OPERATIONS = frozenset(set(Operation) - {Operation.HTTP})
 _BUFFERED_MATCHES = 64

@@ -17,12 +17,12 @@ from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Configuration, HttpListener
 from harmony.daemon.dump import dump
 from harmony.daemon.stopping import SIGNALS, Action, Stopper, arm_hard_stop
-from harmony.dimse.tls import TlsSetupError
 from harmony.errors import HarmonyError
 from harmony.interfaces import Backend, Endpoint, Gauged, Listening, PortClaim, Probe
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.log import get_logger
 from harmony.telemetry.metrics import Metrics
+from harmony.tls.contexts import TlsSetupError
 from harmony.web.host import HttpHost
 from harmony.web.router import Router
 

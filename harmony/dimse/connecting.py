@@ -13,11 +13,13 @@ import ssl
 import trio
 
 from harmony.dimse.target import Target
-from harmony.dimse.tls_faults import TlsFault, late_alert, late_tls_fault, outbound_tls_fault
 from harmony.errors import UpstreamError
+from harmony.tls.faults import TlsFault, late_tls_fault, outbound_tls_fault
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 30, 10, 3
 USER_TIMEOUT_MS = 20_000
+
+_PLAIN = "if this port of the PACS speaks plain DICOM, set `use_tls = false`; else check `port`"
 
 
 async def connect(target: Target) -> socket.socket:
@@ -64,8 +66,7 @@ def _unread_fault(sock: ssl.SSLSocket) -> TlsFault | None:
     try:
         sock.recv(1)
     except OSError as exc:
-        end = late_alert(exc)
-        return None if end is None else late_tls_fault(end)
+        return late_tls_fault(exc)
     return None
 
 
@@ -159,7 +160,7 @@ async def _handshake(
         try:
             return await tls_handshake(sock, context, server_hostname=name)
         except OSError as exc:
-            raise tls_failed(target, outbound_tls_fault(exc, name)) from exc
+            raise tls_failed(target, outbound_tls_fault(exc, name, plain=_PLAIN)) from exc
     raise UpstreamError(
         f"the TLS handshake with {peer} took longer than {target.timeouts.tls_seconds:g} s",
         code="tls-timeout",
@@ -178,7 +179,7 @@ async def tls_handshake(
     `sock` is used up: its descriptor is the result's, or closed.
 
     Raises:
-        OSError: among them `ssl.SSLError`; see `tls_faults.outbound_tls_fault`.
+        OSError: among them `ssl.SSLError`; see `harmony.tls.faults`.
     """
     return await _shake_hands(sock, context, server_hostname=server_hostname)
 
@@ -190,7 +191,7 @@ async def accept_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSoc
     up: its descriptor is the result's, or closed.
 
     Raises:
-        OSError: among them `ssl.SSLError`; see `tls_faults.inbound_tls_reason`.
+        OSError: among them `ssl.SSLError`; see `harmony.tls.faults`.
     """
     return await _shake_hands(sock, context, server_hostname=None)
 

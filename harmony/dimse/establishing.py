@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harmony.dimse.connecting import tls_failed
+from harmony.dimse.late_alerts import fault_of
 from harmony.dimse.link import End
 from harmony.dimse.target import Target
-from harmony.dimse.tls_faults import late_tls_fault
 from harmony.errors import UpstreamError
 
 
@@ -24,7 +24,7 @@ def no_answer(target: Target) -> UpstreamError:
 
 def not_established(target: Target, end: End) -> UpstreamError:
     """The connection ended, or had to, instead of an answer to the A-ASSOCIATE-RQ."""
-    fault = late_tls_fault(end)
+    fault = fault_of(end)
     if fault is not None:
         return tls_failed(target, fault)
     hint = "a PACS that knows neither AE title often closes the connection without a word; so does "

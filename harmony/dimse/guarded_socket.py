@@ -16,8 +16,8 @@ from typing import cast
 from pynetdicom.association import Association
 from pynetdicom.transport import T_CONNECT, AssociationSocket
 
+from harmony.dimse.late_alerts import late_alert
 from harmony.dimse.link import End
-from harmony.dimse.tls_faults import late_alert
 from harmony.dimse.transport import TransportLimits
 from harmony.upper_layer.reading import MAX_ASSOCIATE_BYTES, MAX_CONTROL_BYTES
 

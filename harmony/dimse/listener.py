@@ -28,11 +28,11 @@ from harmony.dimse.link import (
     Rejection,
 )
 from harmony.dimse.refusals import Refusals
-from harmony.dimse.tls_faults import inbound_tls_reason
 from harmony.dimse.transport import TransportLimits
 from harmony.errors import peer_text
 from harmony.interfaces import Listening
 from harmony.telemetry.log import get_logger
+from harmony.tls.faults import inbound_tls_reason
 
 log = get_logger(__name__)
 

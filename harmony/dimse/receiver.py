@@ -16,7 +16,7 @@ import trio
 
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.target import Target
-from harmony.dimse.tls import ServerTls
+from harmony.tls.contexts import ServerTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ from harmony.dimse.provider import Answer, Call, Matches, Retrieval, ServingLimi
 from harmony.dimse.receiver import Receiver, ServeReceiver
 from harmony.dimse.serving import ServedAssociation
 from harmony.dimse.storage import known_storage_classes, known_transfer_syntaxes
-from harmony.dimse.tls import server_context
 from harmony.dimse.transport import TransportLimits
 from harmony.envelope import Encoded, Instance, Operation, StreamBroken
 from harmony.errors import HarmonyError
 from harmony.telemetry.log import get_logger
+from harmony.tls.contexts import server_context
 
 log = get_logger(__name__)
 

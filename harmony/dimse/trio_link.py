@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import trio
 
+from harmony.dimse.late_alerts import late_alert
 from harmony.dimse.link import Context, End, Ending, Fragment, LinkEnded
-from harmony.dimse.tls_faults import late_alert
 from harmony.dimse.transport import Transport, TransportLimits
 from harmony.upper_layer.connection import (
     NEED_DATA,

@@ -22,13 +22,13 @@ from harmony.dimse.negotiation import Offer, negotiate
 from harmony.dimse.provider import ServingLimits
 from harmony.dimse.serving import ServedAssociation
 from harmony.dimse.storage import known_storage_classes, known_transfer_syntaxes
-from harmony.dimse.tls import ServerTls, server_context
 from harmony.dimse.transport import TransportLimits
 from harmony.endpoints.admission import Admission, Admitted
 from harmony.endpoints.dimse_requests import Requests, Surroundings
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation
 from harmony.interfaces import Listening, Observer, OpenExchange, PortClaim
+from harmony.tls.contexts import ServerTls, server_context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

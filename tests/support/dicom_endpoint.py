@@ -22,12 +22,12 @@ from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
 from harmony.dimse.link import Proposal
 from harmony.dimse.target import Target, Timeouts
-from harmony.dimse.tls import ServerTls
 from harmony.endpoints.dicom import DicomEndpoint, Options
 from harmony.endpoints.retrieving import Destination
 from harmony.envelope import Operation, root_cause
 from harmony.interfaces import Backend
 from harmony.pipeline import Pipeline, Route
+from harmony.tls.contexts import ServerTls
 from tests.support import engines
 from tests.support.dcmtk import Called
 from tests.support.gateway import Summaries

@@ -23,10 +23,10 @@ from harmony.dimse.connecting import accept_tls, connect
 from harmony.dimse.link import Proposal
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits
 from harmony.dimse.target import Target
-from harmony.dimse.tls import ClientTls, ServerTls, client_context, server_context
-from harmony.dimse.tls_faults import inbound_tls_reason
 from harmony.envelope import Completion, Instance, Item, WholeBytes
 from harmony.errors import Retry, UpstreamError
+from harmony.tls.contexts import ClientTls, ServerTls, client_context, server_context
+from harmony.tls.faults import inbound_tls_reason
 from tests.support import dimse
 from tests.support.bad_pacs import Close, Raw, Script, bad_pacs
 from tests.support.bad_pacs.talk import Step

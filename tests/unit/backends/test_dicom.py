@@ -13,9 +13,9 @@ import trio.testing
 from harmony.backends.dicom import DicomBackend, Options
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.receiver import Receiver
-from harmony.dimse.tls import ClientTls, ServerTls, TlsSetupError
 from harmony.envelope import Operation, Origin, RequestEnvelope
 from harmony.errors import UpstreamError
+from harmony.tls.contexts import ClientTls, ServerTls, TlsSetupError
 from harmony.upper_layer.commands import CommandField
 from tests.support.scripted_link import CLOSED, Answer, ScriptedEngine, ScriptedLink, Step
 

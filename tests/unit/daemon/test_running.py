@@ -14,13 +14,13 @@ import trio
 from harmony.assembly import AssembledPipeline, Assembly
 from harmony.config.model import Admin, Configuration, HttpListener, Network, Proxy
 from harmony.daemon.running import Daemon
-from harmony.dimse.tls import TlsSetupError
 from harmony.errors import UpstreamError
 from harmony.interfaces import Listening, PathClaim, PortClaim, Probe
 from harmony.pipeline import Pipeline, Route
 from harmony.telemetry import log
 from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.metrics import Metrics
+from harmony.tls.contexts import TlsSetupError
 from harmony.web.router import Router
 from tests.support.eventually import eventually
 

@@ -13,8 +13,8 @@ import trio
 import trio.testing
 
 from harmony.dimse.connecting import accept_tls, tls_handshake
-from harmony.dimse.tls import ClientTls, ServerTls, client_context, server_context
 from harmony.dimse.transport import Transport
+from harmony.tls.contexts import ClientTls, ServerTls, client_context, server_context
 from tests.support.certificates import Authority
 
 SECONDS = 5.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harmony.dimse.tls import ClientTls, ServerTls, TlsSetupError, client_context, server_context
+from harmony.tls.contexts import ClientTls, ServerTls, TlsSetupError, client_context, server_context
 from tests.support.certificates import Authority, Identity, encrypt_key, self_signed
 from tests.support.handshakes import Handshake, shake_hands
 

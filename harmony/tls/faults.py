@@ -10,7 +10,6 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from harmony.dimse.link import End
 from harmony.errors import Retry
 
 
@@ -68,10 +67,16 @@ _CERTIFICATE_ALERTS = frozenset(
 _CIPHERS = "ECDHE with AES-GCM or ChaCha20-Poly1305"
 _OURS = "`tls.cert_file` and `tls.key_file`"
 
+CERTIFICATE_MISSING = TlsFault(
+    "it wants a certificate of ours", f"name one that it trusts in {_OURS}"
+)
+CERTIFICATE_REFUSED = TlsFault(
+    "it refused our certificate",
+    "make it trust the authority that signed `tls.cert_file`, and see that neither has "
+    "expired; its log says more",
+)
 _ALERTS = {
-    "CERTIFICATE_REQUIRED": TlsFault(
-        "it wants a certificate of ours", f"name one that it trusts in {_OURS}"
-    ),
+    "CERTIFICATE_REQUIRED": CERTIFICATE_MISSING,
     "HANDSHAKE_FAILURE": TlsFault(
         "it refused the handshake",
         f"it may want a certificate of ours, {_OURS}, or know no cipher that is allowed "
@@ -79,7 +84,7 @@ _ALERTS = {
     ),
     "UNKNOWN_CA": TlsFault(
         "it does not know the authority of our certificate",
-        "make the PACS trust the authority that signed `tls.cert_file`",
+        "make it trust the authority that signed `tls.cert_file`",
     ),
     "CERTIFICATE_EXPIRED": TlsFault(
         "it finds our certificate expired",
@@ -90,42 +95,30 @@ _ALERTS = {
         "write the name that its certificate is for in `tls.server_name`",
     ),
 }
-_OURS_REFUSED = TlsFault(
-    "it refused our certificate",
-    "make the PACS trust the authority that signed `tls.cert_file`, and see that neither has "
-    "expired; its log says more",
-)
-_CLOSED = TlsFault(
-    "it closed the connection",
-    "a port that speaks plain DICOM does so: try `use_tls = false`; a PACS that does not admit "
-    "this host does so, too",
-    Retry.LATER,
-)
 
 
-def outbound_tls_fault(exc: OSError, name: str) -> TlsFault:
+def outbound_tls_fault(exc: OSError, name: str, *, plain: str) -> TlsFault:
     """Explain why a peer could not be called.
 
     Args:
         exc: what the handshake raised.
         name: what the peer's certificate was to be for.
+        plain: what to change if the peer's port speaks without TLS.
     """
     if isinstance(exc, ssl.SSLCertVerificationError):
         return _their_certificate(exc, name)
     reason = _reason(exc)
     if reason is None:
-        return _CLOSED
+        hint = f"it may admit this host not at all, or speak no TLS there: {plain}"
+        return TlsFault("it closed the connection", hint, Retry.LATER)
     if reason in _NOT_TLS:
-        return TlsFault(
-            "it does not speak TLS there",
-            "if this port of the PACS speaks plain DICOM, set `use_tls = false`; else check `port`",
-        )
+        return TlsFault("it does not speak TLS there", plain)
     if reason in _NO_COMMON_VERSION:
-        return TlsFault("it speaks neither TLS 1.2 nor 1.3", "enable TLS 1.2 at the PACS")
+        return TlsFault("it speaks neither TLS 1.2 nor 1.3", "enable TLS 1.2 there")
     if reason in _ALERTS:
         return _ALERTS[reason]
     if reason in _CERTIFICATE_ALERTS:
-        return _OURS_REFUSED
+        return CERTIFICATE_REFUSED
     return TlsFault(_words(reason), "its log may say more", Retry.LATER)
 
 
@@ -134,7 +127,7 @@ def _their_certificate(exc: ssl.SSLCertVerificationError, name: str) -> TlsFault
     if code in _UNKNOWN_AUTHORITY:
         return TlsFault(
             "its certificate is from an unknown authority",
-            "name the file of that authority's certificate, or of the PACS's own, in `tls.ca_file`",
+            "name the file of that authority's certificate, or of its own, in `tls.ca_file`",
         )
     if code in _WRONG_NAME:
         return TlsFault(
@@ -142,9 +135,7 @@ def _their_certificate(exc: ssl.SSLCertVerificationError, name: str) -> TlsFault
             "write the name that it is for in `tls.server_name`, or have one made for this name",
         )
     if code == _EXPIRED:
-        return TlsFault(
-            "its certificate has expired", "renew it at the PACS, and check the clock here"
-        )
+        return TlsFault("its certificate has expired", "renew it there, and check the clock here")
     if code == _NOT_YET_VALID:
         return TlsFault(
             "its certificate is not valid yet", "check the clocks of both machines", Retry.LATER
@@ -164,23 +155,16 @@ def _their_certificate(exc: ssl.SSLCertVerificationError, name: str) -> TlsFault
     )
 
 
-def late_alert(exc: OSError) -> End | None:
-    """How the peer ends TLS over our certificate, if that is why.
+def late_tls_fault(exc: OSError) -> TlsFault | None:
+    """Explain why a peer ends TLS over our certificate; None if that is not why.
 
     In TLS 1.3 a server judges it when the handshake is over for us (RFC 8446 4.4.2.4), so
     that the first read meets the alert.
     """
     reason = _reason(exc)
     if reason == "CERTIFICATE_REQUIRED":
-        return End.CERTIFICATE_MISSING
-    return End.CERTIFICATE_REFUSED if reason in _CERTIFICATE_ALERTS else None
-
-
-def late_tls_fault(end: End) -> TlsFault | None:
-    """Explain what `late_alert` found; None for any other ending."""
-    if end is End.CERTIFICATE_MISSING:
-        return _ALERTS["CERTIFICATE_REQUIRED"]
-    return _OURS_REFUSED if end is End.CERTIFICATE_REFUSED else None
+        return CERTIFICATE_MISSING
+    return CERTIFICATE_REFUSED if reason in _CERTIFICATE_ALERTS else None
 
 
 def inbound_tls_reason(exc: OSError) -> tuple[str, str]:

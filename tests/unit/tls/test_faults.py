@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harmony.dimse.tls import ClientTls, ServerTls, client_context, server_context
-from harmony.dimse.tls_faults import inbound_tls_reason, outbound_tls_fault
 from harmony.errors import Retry
+from harmony.tls.contexts import ClientTls, ServerTls, client_context, server_context
+from harmony.tls.faults import inbound_tls_reason, outbound_tls_fault
 from tests.support.certificates import Authority, Identity
 from tests.support.handshakes import Handshake, hear, shake_hands
 
 NAME = "pacs.test"
+PLAIN = "if it speaks plain DICOM, set `use_tls = false`"
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 ASSOCIATE_RQ = b"\x01\x00\x00\x00\x00\xcd\x00\x01\x00\x00" + b"PACS".ljust(16) + b"SCU".ljust(16)
 ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"
@@ -67,7 +68,7 @@ def speak(context: ssl.SSLContext, version: ssl.TLSVersion) -> ssl.SSLContext:
 
 def outbound(handshake: Handshake) -> tuple[str, str, Retry]:
     assert handshake.client is not None
-    fault = outbound_tls_fault(handshake.client, NAME)
+    fault = outbound_tls_fault(handshake.client, NAME, plain=PLAIN)
     return fault.text, fault.hint, fault.retry
 
 
@@ -180,9 +181,9 @@ def test_no_common_cipher(parties: Parties) -> None:
     ids=["A-ABORT", "HTTP", "SSH", "garbage"],
 )
 def test_a_peer_that_speaks_no_tls(parties: Parties, said: bytes) -> None:
-    fault = outbound_tls_fault(hear(parties.client(), said, server_side=False), NAME)
+    fault = outbound_tls_fault(hear(parties.client(), said, server_side=False), NAME, plain=PLAIN)
     assert fault.text == "it does not speak TLS there"
-    assert "`use_tls = false`" in fault.hint
+    assert PLAIN in fault.hint
     assert fault.retry is Retry.NEVER
 
 
@@ -207,9 +208,9 @@ def test_a_caller_that_closes(parties: Parties, said: bytes) -> None:
 
 @pytest.mark.parametrize("exc", [ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "EOF")])
 def test_a_connection_that_ends_may_come_back(exc: OSError) -> None:
-    fault = outbound_tls_fault(exc, NAME)
+    fault = outbound_tls_fault(exc, NAME, plain=PLAIN)
     assert fault.text == "it closed the connection"
-    assert "`use_tls = false`" in fault.hint
+    assert PLAIN in fault.hint
     assert fault.retry is Retry.LATER
     assert inbound_tls_reason(exc)[0] == "closed-by-caller"
 
