@@ -81,7 +81,7 @@ _EVENT = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 
 # Sentences of these loggers are known to quote nothing that a peer sent. The others' are not.
 _KNOWN_SENTENCES = frozenset(("harmony.web", "hypercorn.error"))
-_NOISY = ("pynetdicom", "pydicom", "hypercorn.access")
+_NOISY = ("pynetdicom", "pydicom", "hypercorn.access", "httpx2", "httpcore2")
 
 
 class Logger(Protocol):
