@@ -14,7 +14,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from harmony.backends import archive, dicom, files
+from harmony.backends import archive, dicom, echo, files
+from harmony.backends import http as http_backend
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.engines import Engines
@@ -163,6 +164,14 @@ def _files_backend(name: str, options: files.Options, place: BackendPlace) -> Ba
     return files.FilesBackend(name, options, place.folder)
 
 
+def _http_backend(name: str, options: http_backend.Options, place: BackendPlace) -> Backend:
+    return http_backend.HttpBackend(name, options, place.folder)
+
+
+def _echo_backend(name: str, options: echo.Options, place: BackendPlace) -> Backend:
+    return echo.EchoBackend(name)
+
+
 ENDPOINTS: Final[Mapping[str, Entry[Endpoint, EndpointPlace]]] = MappingProxyType(
     {
         "dicom": Entry(dicom_endpoint.Options, _dicom_endpoint),
@@ -175,7 +184,9 @@ BACKENDS: Final[Mapping[str, Entry[Backend, BackendPlace]]] = MappingProxyType(
     {
         "archive": Entry(archive.Options, _archive_backend),
         "dicom": Entry(dicom.Options, _dicom_backend),
+        "echo": Entry(echo.Options, _echo_backend),
         "files": Entry(files.Options, _files_backend),
+        "http": Entry(http_backend.Options, _http_backend),
     }
 )
 

@@ -415,11 +415,15 @@ class HttpRequest:
     Attributes:
         path: what comes below the endpoint's mount, as the client encoded it; begins with ``/``.
         query: the raw query string, without ``?``.
+        version: of HTTP, that the client speaks.
+        client: its address, if that is known.
     """
 
     method: str
     path: str = field(repr=False)
     query: str = field(default="", repr=False)
+    version: str = "1.1"
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

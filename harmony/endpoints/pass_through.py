@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import trio
 
+from harmony.dicom.peek import Rejoined
 from harmony.endpoints.accounts import Account, Accounts
 from harmony.envelope import Headers, HttpRequest, Operation, Origin, RequestEnvelope
 from harmony.interfaces import OpenExchange
@@ -43,9 +46,15 @@ class PassThrough:
                 endpoint=self.accounts.endpoint,
                 caller=request.method,  # a path may hold anything
             ),
-            http=HttpRequest(method=request.method, path=request.raw_path, query=request.query),
+            http=HttpRequest(
+                method=request.method,
+                path=request.raw_path,
+                query=request.query,
+                version=request.version,
+                client=request.address[0] if request.address else None,
+            ),
             headers=end_to_end(request.headers.fields),
-            body=request.stream(self.max_body_bytes),
+            body=await self._body(request),
             deadline=trio.current_time() + self.deadline_seconds,
         )
         async with self.exchange(envelope) as response:
@@ -58,6 +67,14 @@ class PassThrough:
                 account.bytes_out += len(item)
                 await reply.send(item)
         await reply.finish()
+
+    async def _body(self, request: Request) -> bytes | AsyncIterator[bytes]:
+        """Empty bytes only if there is none, which not every request says in its head."""
+        stream = request.stream(self.max_body_bytes, as_sent=True)
+        try:
+            return Rejoined(deque((await anext(stream),)), stream)
+        except StopAsyncIteration:
+            return b""
 
 
 def end_to_end(headers: Headers) -> Headers:

@@ -62,6 +62,7 @@ class Request:
         path: what comes below the mount, decoded; begins with ``/``.
         raw_path: the same as the client encoded it.
         query: the raw query string, without ``?``.
+        version: of HTTP, that the client speaks.
         address: of the client, as host and port; None if unknown.
     """
 
@@ -74,6 +75,7 @@ class Request:
         raw_path: str | None = None,
     ) -> None:
         self.method = scope["method"]
+        self.version = scope["http_version"]
         self.raw_path = raw_path if raw_path is not None else scope["raw_path"].decode("latin-1")
         self.path = path if path is not None else unquote(self.raw_path)
         self.query = scope["query_string"].decode("latin-1")
@@ -84,15 +86,19 @@ class Request:
         self._receive = receive
         self._complete = False
 
-    def stream(self, limit: int) -> AsyncIterator[bytes]:
+    def stream(self, limit: int, *, as_sent: bool = False) -> AsyncIterator[bytes]:
         """The body as it comes; read once, by one task.
+
+        Args:
+            limit: bytes that are taken.
+            as_sent: whether it may be encoded, because nobody here reads it.
 
         Raises, at once or while read:
             RequestError: 413 over `limit` bytes, 415 for an encoded body, 408 if it stalls.
             ClientGone: the body stops before its end.
         """
         encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
-        if encoding != "identity":
+        if encoding != "identity" and not as_sent:
             raise RequestError(
                 "a body with a Content-Encoding is not read",
                 code="unsupported-content-encoding",

@@ -67,6 +67,11 @@ class Visit:
         self._origin.asked.append(found)
         return found
 
+    async def data(self) -> bytes | None:
+        """More of a request's body; None at its end."""
+        event = await self._event()
+        return bytes(event.data) if isinstance(event, h11.Data) else None
+
     async def _event(self) -> object:
         while (event := self._h11.next_event()) is h11.NEED_DATA:
             self._h11.receive_data(bytes(await self._stream.receive_some(65536)))
@@ -105,6 +110,7 @@ class Origin:
         asked: the requests that were read whole.
         visits: connections so far.
         gone: connections that `Visit.gone` saw closed.
+        left: connections that ended within a request or an answer.
     """
 
     def __init__(self, script: Script) -> None:
@@ -113,6 +119,7 @@ class Origin:
         self.asked: list[Asked] = []
         self.visits = 0
         self.gone = 0
+        self.left = 0
 
 
 @contextlib.asynccontextmanager
@@ -125,10 +132,10 @@ async def origin(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIter
         stream: trio.abc.Stream = sock
         if tls is not None:
             stream = trio.SSLStream(sock, tls, server_side=True, https_compatible=True)
-        with contextlib.suppress(
-            trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError
-        ):
+        try:
             await running.script(Visit(running, sock, stream))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+            running.left += 1
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(

@@ -148,7 +148,7 @@ ENTRIES = (
         template="`{service}` cannot be used as {role}",
         explanation="The service exists, but has only the other role. `harmony schema` lists "
         "which services there are in which role.",
-        bad=main_file(PIPELINE + WEB + PACS.replace('"dicom"', '"http"')),
+        bad=main_file(PIPELINE + WEB.replace('"http"', '"archive"') + PACS),
         good=main_file(WHOLE),
     ),
 )

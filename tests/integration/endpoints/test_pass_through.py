@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import httpx2
-import msgspec
 import pytest
 import trio
 
 from harmony.backends.files import FilesBackend, Options
-from harmony.config.model import HttpListener
-from harmony.endpoints import http
 from harmony.envelope import (
     Headers,
     Item,
@@ -27,12 +23,9 @@ from harmony.envelope import (
     ResponseEnvelope,
 )
 from harmony.errors import UpstreamError
-from harmony.interfaces import Backend, Exchange, Probe
-from harmony.pipeline import Pipeline, Route
-from harmony.web.host import HttpHost
-from harmony.web.router import Router
+from harmony.interfaces import Exchange, Probe
 from tests.support.eventually import eventually
-from tests.support.gateway import Summaries
+from tests.support.fronted import fronted
 
 SECONDS = 20
 Send = trio.MemorySendChannel[Item | Outcome]
@@ -62,8 +55,10 @@ class Origin:
 
     async def handle(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
         self.asked.append(request)
-        body = cast("AsyncIterator[bytes]", request.body)
-        self.bodies.append(b"".join([chunk async for chunk in body]))
+        body = request.body
+        if not isinstance(body, bytes):
+            body = b"".join([chunk async for chunk in cast("AsyncIterator[bytes]", body)])
+        self.bodies.append(body)
         send, receive = trio.open_memory_channel[Item | Outcome](0)
         scope.nursery.start_soon(self._run, send)
         return ResponseEnvelope(
@@ -84,34 +79,9 @@ async def hello(send: Send) -> None:
     await send.send(Outcome())
 
 
-@contextlib.asynccontextmanager
-async def served(
-    backend: Backend, **options: object
-) -> AsyncIterator[tuple[httpx2.AsyncClient, Summaries]]:
-    router, observed = Router(), Summaries()
-    pipeline = Pipeline("p", [Route(backend)])
-    endpoint = http.HttpEndpoint(
-        "front",
-        msgspec.convert({"path_prefix": "/front", **options}, http.Options),
-        pipeline="p",
-        routers={"default": router},
-        observer=observed,
-        operations={Operation.HTTP},
-    )
-    host = HttpHost(router, limits=HttpListener(port=0), host="127.0.0.1", kind="http")
-    with trio.fail_after(SECONDS):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(functools.partial(endpoint.serve, pipeline.exchange))
-            (listening,) = await nursery.start(host.serve)
-            base = f"http://127.0.0.1:{listening.port}/front"
-            async with httpx2.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
-                yield client, observed
-            nursery.cancel_scope.cancel()
-
-
 async def test_a_request_goes_on_as_it_was_sent():
     origin = Origin(hello, status=201, headers=(("x-own", "yes"), ("content-type", "text/plain")))
-    async with served(origin) as (client, observed):
+    async with fronted(origin) as (client, observed):
         answer = await client.put(
             "/a%2Cb/c%20d/?x=1&y=%20", content=b"body", headers={"x-mine": "1", "te": "trailers"}
         )
@@ -131,7 +101,7 @@ async def test_a_request_goes_on_as_it_was_sent():
 async def test_what_is_of_one_connection_goes_no_further_either_way():
     headers = (("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "5"), ("x-own", "yes"))
     origin = Origin(hello, headers=headers)
-    async with served(origin) as (client, _):
+    async with fronted(origin) as (client, _):
         answer = await client.get(
             "/", headers={"connection": "x-secret", "x-secret": "1", "proxy-authorization": "x"}
         )
@@ -146,7 +116,7 @@ async def test_an_answer_without_a_body_has_none():
         await send.send(Outcome())
 
     for status in (204, 304):
-        async with served(Origin(nothing, status=status)) as (client, _):
+        async with fronted(Origin(nothing, status=status)) as (client, _):
             answer = await client.get("/")
             assert (answer.status_code, answer.content) == (status, b"")
 
@@ -156,7 +126,7 @@ async def test_a_body_that_breaks_off_breaks_off():
         await send.send(b"half")
         raise UpstreamError("gone")
 
-    async with served(Origin(half)) as (client, observed):
+    async with fronted(Origin(half)) as (client, observed):
         with pytest.raises(httpx2.RemoteProtocolError):
             await client.get("/")
         await eventually(lambda: bool(observed.all))
@@ -167,7 +137,7 @@ async def test_a_failure_before_the_head_is_a_problem_document():
     async def fails(send: Send) -> None:
         raise UpstreamError("the origin is gone", backend="origin")
 
-    async with served(Origin(fails)) as (client, _):
+    async with fronted(Origin(fails)) as (client, _):
         answer = await client.get("/")
     assert answer.status_code == 502
     assert answer.json()["backend"] == "origin"
@@ -177,7 +147,7 @@ async def test_an_origin_that_says_nothing_is_504():
     async def silent(send: Send) -> None:
         await trio.sleep_forever()
 
-    async with served(Origin(silent), deadline_seconds=0.2) as (client, _):
+    async with fronted(Origin(silent), deadline_seconds=0.2) as (client, _):
         assert (await client.get("/")).status_code == 504
 
 
@@ -187,7 +157,7 @@ async def test_a_client_that_leaves_ends_the_work():
             await send.send(b"x" * 65536)
 
     origin = Origin(endless)
-    async with served(origin) as (client, observed):
+    async with fronted(origin) as (client, observed):
         stream = await trio.open_tcp_stream("127.0.0.1", client.base_url.port or 0)
         async with stream:
             await stream.send_all(b"GET /front/ HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -198,7 +168,7 @@ async def test_a_client_that_leaves_ends_the_work():
 
 
 async def test_a_body_over_the_limit_is_413():
-    async with served(Origin(hello), max_store_bytes=10) as (client, _):
+    async with fronted(Origin(hello), max_store_bytes=10) as (client, _):
         assert (await client.post("/", content=b"x" * 11)).status_code == 413
         assert (await client.post("/", content=b"x" * 10)).status_code == 200
 
@@ -206,7 +176,7 @@ async def test_a_body_over_the_limit_is_413():
 async def test_files_of_a_folder(tmp_path: Path):
     (tmp_path / "index.html").write_text("<html>")
     (tmp_path / "big.bin").write_bytes(bytes(3_000_000))
-    async with served(FilesBackend("viewer", Options(folder="."), tmp_path)) as (client, _):
+    async with fronted(FilesBackend("viewer", Options(folder="."), tmp_path)) as (client, _):
         page = await client.get("/")
         assert (page.text, page.headers["content-type"]) == ("<html>", "text/html; charset=utf-8")
         again = await client.get("/", headers={"if-none-match": page.headers["etag"]})

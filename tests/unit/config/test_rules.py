@@ -26,7 +26,7 @@ PLACES = {
     "HRM-E121": ("config.toml", 8, 94),
     "HRM-E122": ("config.toml", 8, 86),
     "HRM-E123": ("config.toml", 8, 13),
-    "HRM-E124": ("config.toml", 7, 11),
+    "HRM-E124": ("config.toml", 5, 11),
     "HRM-E201": ("config.toml", 3, 13),
     "HRM-E202": ("pipelines/ct.toml", 1, 11),
     "HRM-E203": ("config.toml", 2, 21),
