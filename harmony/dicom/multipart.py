@@ -52,6 +52,11 @@ class End:
 Event: TypeAlias = PartBegin | PartData | PartEnd | End
 
 
+def bare_type(content_type: str | None) -> str:
+    """The media type without its parameters, in lower case; empty if there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
 def parameter_of(content_type: str, name: str) -> str | None:
     """A parameter of a media type, quoted or not; `name` in lower case. None if there is none."""
     for match in _PARAMETER.finditer(content_type):

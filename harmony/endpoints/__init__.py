@@ -1,8 +1,8 @@
 """Endpoints accept: one module per service, each an ``Options`` dataclass and a class.
 
 ``http`` speaks the JSON API in front of a backend that can do DIMSE: `json_api` has its
-routes, `uploads` reads what STORE is sent, `matches` and `answers` write what comes back. In
-front of others it passes requests on: `pass_through`.
+routes, `matches` and `answers` write what comes back. In front of others it passes requests on:
+`pass_through`.
 
 ``dicomweb`` speaks DICOMweb; it is a package, with a module for each of its services.
 `accounts` tells of each exchange of HTTP once it is over.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import trio
 
 from harmony.dicom import strict_json
-from harmony.dicom.multipart import MultipartWriter
+from harmony.dicom.incoming import DICOM, MULTIPART, Incoming, parser_for
+from harmony.dicom.multipart import MultipartWriter, bare_type
 from harmony.dicom.query import parse_query
 from harmony.dicom.status import store_http_status
 from harmony.endpoints.accounts import Account, Accounts, start
@@ -25,7 +26,6 @@ from harmony.endpoints.answers import (
     write_progress,
 )
 from harmony.endpoints.matches import Search, answer_search, array, lines
-from harmony.endpoints.uploads import DICOM, MULTIPART, Upload, parser_for
 from harmony.envelope import (
     Body,
     Completion,
@@ -39,7 +39,7 @@ from harmony.envelope import (
 from harmony.errors import RequestError, UpstreamError
 from harmony.interfaces import OpenExchange
 from harmony.web.exchange import Reply, Request, until_gone
-from harmony.web.negotiation import choose, media_type
+from harmony.web.negotiation import choose
 from harmony.web.problems import MethodNotAllowed
 
 JSON, DICOM_JSON, NDJSON = "application/json", "application/dicom+json", "application/x-ndjson"
@@ -162,7 +162,7 @@ class JsonApi:
     async def _store(self, request: Request, reply: Reply, account: Account) -> None:
         choose(request.headers.get("accept"), (JSON,))
         parser = parser_for(request.headers.get("content-type"), max_parts=self.max_parts)
-        upload = Upload(request.stream(self.max_store_bytes), parser)
+        upload = Incoming(request.stream(self.max_store_bytes), parser)
         envelope = self._envelope(request, Operation.STORE, body=upload)
         results: list[Stored] = []
         try:
@@ -187,7 +187,7 @@ class JsonApi:
     # Requests
 
     async def _query(self, operation: Operation, request: Request) -> Query:
-        kind = media_type(request.headers.get("content-type"))
+        kind = bare_type(request.headers.get("content-type"))
         if kind not in (JSON, DICOM_JSON):
             raise RequestError(
                 "the request body is not declared as JSON",

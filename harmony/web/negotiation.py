@@ -40,11 +40,6 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
     return best
 
 
-def media_type(content_type: str | None) -> str:
-    """The bare type of a Content-Type header, in lower case; empty if there is none."""
-    return (content_type or "").partition(";")[0].strip().lower()
-
-
 def _quality(candidate: str, ranges: list[_Range]) -> float:
     """Quality by the most specific range that fits; 0 if none does."""
     found, specificity = 0.0, -1

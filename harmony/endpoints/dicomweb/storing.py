@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from harmony.dicom.answering import dimse_status
+from harmony.dicom.incoming import Incoming, Parser, parser_for
 from harmony.dicom.native_xml import to_xml
 from harmony.dicom.part10 import NotAFile
 from harmony.dicom.peek import peek
@@ -23,7 +24,6 @@ from harmony.endpoints.dicomweb.asking import (
     accepted,
     location,
 )
-from harmony.endpoints.uploads import Parser, Upload, parser_for
 from harmony.envelope import Instance, Operation, Stored
 from harmony.errors import RequestError, Unavailable, UpstreamError
 from harmony.web.accept import Offer
@@ -103,7 +103,7 @@ class _Incoming:
 
     def __init__(self, resource: Resource, body: AsyncIterator[bytes], parser: Parser) -> None:
         self._resource = resource
-        self._upload = Upload(body, parser, unreadable=self._unreadable)
+        self._upload = Incoming(body, parser, unreadable=self._unreadable)
         self._came: list[_Named] = []
         self._statuses: list[int | None] = []  # of each; None until it is known
         self._waiting: dict[str, list[int]] = {}  # SOP instance UID -> places without a status

@@ -18,6 +18,7 @@ from harmony.dicom.multipart import (
     PartBegin,
     PartData,
     PartEnd,
+    bare_type,
     boundary_of,
 )
 from harmony.errors import RequestError
@@ -343,3 +344,11 @@ def test_the_content_type_of_a_writer_names_its_boundary():
 
 def test_two_writers_have_two_boundaries():
     assert MultipartWriter().content_type("a/b") != MultipartWriter().content_type("a/b")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(None, ""), ("application/JSON; charset=utf-8", "application/json"), (" a/b ", "a/b")],
+)
+def test_media_type_is_bare_and_lower_case(header: str | None, expected: str) -> None:
+    assert bare_type(header) == expected

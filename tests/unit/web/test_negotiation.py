@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmony.errors import RequestError
-from harmony.web.negotiation import choose, media_type
+from harmony.web.negotiation import choose
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
@@ -49,11 +49,3 @@ def test_any_header_gives_an_offered_type_or_406(accept: str) -> None:
         status = exc.http_status
     assert chosen in (JSON, NDJSON)
     assert status in (200, 406)
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [(None, ""), ("application/JSON; charset=utf-8", JSON), (" application/json ", JSON)],
-)
-def test_media_type_is_bare_and_lower_case(header: str | None, expected: str) -> None:
-    assert media_type(header) == expected

@@ -1,7 +1,7 @@
-"""What a client sends to be stored, as a stream of instances.
+"""PS3.10 files out of a body, alone or in a multipart, as a stream of instances.
 
-One `Upload` pulls bytes from the request, finds parts and PS3.10 files in them, and gives each
-data set on as it comes. Nothing is collected: while the PACS is slow, the client is too.
+Bytes are pulled from the body, parts and files are found in them, and each data set is given on
+as it comes. Nothing is collected: while the reader is slow, so is the sender.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from harmony.dicom.multipart import (
     MultipartReader,
     PartBegin,
     PartData,
+    bare_type,
     boundary_of,
     parameter_of,
 )
 from harmony.dicom.part10 import NotAFile, Part10Reader
 from harmony.envelope import Instance
 from harmony.errors import RequestError
-from harmony.web.negotiation import media_type
 
 DICOM = "application/dicom"
 MULTIPART = "multipart/related"
@@ -56,20 +56,15 @@ def parser_for(content_type: str | None, *, max_parts: int) -> Parser:
     Raises:
         RequestError: 415 for another type, 400 for a multipart type without boundary.
     """
-    kind = media_type(content_type)
+    kind = bare_type(content_type)
     if kind == DICOM:
         return _OnePart()
     if kind == MULTIPART:
         assert content_type is not None
         parts = parameter_of(content_type, "type") or DICOM
-        if parts.lower() != DICOM:
-            raise _unsupported()
-        return MultipartReader(boundary_of(content_type), max_parts=max_parts)
-    raise _unsupported()
-
-
-def _unsupported() -> RequestError:
-    return RequestError(
+        if parts.lower() == DICOM:
+            return MultipartReader(boundary_of(content_type), max_parts=max_parts)
+    raise RequestError(
         "this is no media type that can be stored",
         code="unsupported-media-type",
         http_status=415,
@@ -77,8 +72,8 @@ def _unsupported() -> RequestError:
     )
 
 
-class Upload:
-    """The instances of a request's body, in order. One task reads it.
+class Incoming:
+    """The instances of a body, in order. One task reads it.
 
     An instance's data must be read before the next instance is asked for; what is left of it
     is passed over.
@@ -108,7 +103,7 @@ class Upload:
         self._in_part = False
         self._parts = 0
 
-    def __aiter__(self) -> Upload:
+    def __aiter__(self) -> Incoming:
         return self
 
     async def __anext__(self) -> Instance:
@@ -180,8 +175,8 @@ class Upload:
 class _Data:
     """The data set of the current part."""
 
-    def __init__(self, upload: Upload, reader: Part10Reader, begun: list[bytes]) -> None:
-        self._upload = upload
+    def __init__(self, incoming: Incoming, reader: Part10Reader, begun: list[bytes]) -> None:
+        self._incoming = incoming
         self._reader = reader
         self._begun = deque(begun)
 
@@ -190,7 +185,7 @@ class _Data:
 
     async def __anext__(self) -> bytes:
         while not self._begun:
-            data = await self._upload._part_data()
+            data = await self._incoming._part_data()
             if data is None:
                 raise StopAsyncIteration
             self._begun.extend(self._reader.feed(data))
