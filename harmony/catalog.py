@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from harmony.backends import archive, dicom, echo, files
+from harmony.backends import dicomweb as dicomweb_backend
 from harmony.backends import http as http_backend
 from harmony.config.model import Peer
 from harmony.dimse.arrivals import Arrivals
@@ -168,6 +169,12 @@ def _http_backend(name: str, options: http_backend.Options, place: BackendPlace)
     return http_backend.HttpBackend(name, options, place.folder)
 
 
+def _dicomweb_backend(
+    name: str, options: dicomweb_backend.Options, place: BackendPlace
+) -> Backend:
+    return dicomweb_backend.DicomwebBackend(name, options, place.folder)
+
+
 def _echo_backend(name: str, options: echo.Options, place: BackendPlace) -> Backend:
     return echo.EchoBackend(name)
 
@@ -184,6 +191,7 @@ BACKENDS: Final[Mapping[str, Entry[Backend, BackendPlace]]] = MappingProxyType(
     {
         "archive": Entry(archive.Options, _archive_backend),
         "dicom": Entry(dicom.Options, _dicom_backend),
+        "dicomweb": Entry(dicomweb_backend.Options, _dicomweb_backend),
         "echo": Entry(echo.Options, _echo_backend),
         "files": Entry(files.Options, _files_backend),
         "http": Entry(http_backend.Options, _http_backend),

@@ -64,6 +64,7 @@ class UpstreamError(HarmonyError):
 
     Args:
         dimse_status: the status that the peer gave (PS3.7 annex C), if it gave one.
+        peer_http_status: the same of a peer that speaks HTTP.
         comment: its Error Comment (0000,0902), made safe to show. Free text of a PACS may hold
             anything, so it goes to the caller and to no log; it is no part of ``detail``.
         peer: the peer's AE title or address as configured.
@@ -85,6 +86,7 @@ class UpstreamError(HarmonyError):
         http_status: int | None = None,
         hint: str | None = None,
         dimse_status: int | None = None,
+        peer_http_status: int | None = None,
         comment: str | None = None,
         peer: str | None = None,
         backend: str | None = None,
@@ -94,6 +96,7 @@ class UpstreamError(HarmonyError):
     ) -> None:
         super().__init__(detail, code=code, http_status=http_status, hint=hint)
         self.dimse_status = dimse_status
+        self.peer_http_status = peer_http_status
         self.comment = comment
         self.peer = peer
         self.backend = backend

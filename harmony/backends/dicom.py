@@ -17,6 +17,7 @@ from typing import cast
 
 import trio
 
+from harmony.backends.results import check_limit, too_many
 from harmony.backends.retrieving import QUERIES, How, Retriever, nothing
 from harmony.backends.storing import Storer
 from harmony.dicom.status import StatusKind, kind
@@ -223,26 +224,14 @@ class DicomBackend:
 
     async def _find(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:
         most = self._options.max_results
-        if query.limit is not None and query.limit > most:
-            raise RequestError(
-                f"limit {query.limit} is more than backend {self.name} allows",
-                code="limit-too-large",
-                hint=f"ask for at most {most} and go on with `offset`",
-            )
+        check_limit(query, self.name, most)
         capped = dataclasses.replace(query, limit=query.limit if query.limit is not None else most)
         outcome = await self._pool.ask(
             QUERIES, contexts.for_queries, lambda association: association.find(capped, send.send)
         )
         ours = kind(outcome.status) is StatusKind.PENDING  # the peer had not ended yet
         if outcome.completion is Completion.LIMITED and query.limit is None and ours:
-            # Nobody asked for a part, so a part must not look like the whole.
-            raise RequestError(
-                f"there are more than {most} matches",
-                code="too-many-results",
-                http_status=413,
-                hint="narrow the query, page through it with `limit` and `offset`, or raise "
-                f"`max_results` of backend {self.name}",
-            )
+            raise too_many(self.name, most)
         return outcome
 
     async def _move(self, query: Query, send: trio.MemorySendChannel[Item | Outcome]) -> Outcome:

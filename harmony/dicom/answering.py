@@ -75,17 +75,26 @@ PASSED_ON: dict[Operation, tuple[tuple[int, int], ...]] = {
 def dimse_status(error: HarmonyError, operation: Operation) -> int:
     """The failure status that answers `operation`: never a success, a warning or pending.
 
-    What a peer said is passed on where it means the same here; anything else goes by the HTTP
-    status of the error, which holds what the peer's status meant in its own service. That a
-    retrieve found nothing (404) is no failure to a DIMSE caller; who calls this has seen to it.
+    What a peer said by DIMSE is passed on where it means the same here; anything else goes by
+    the HTTP status that a peer gave, or by that of the error, which holds what the peer's status
+    meant in its own service. That a retrieve found nothing (404) is no failure to a DIMSE
+    caller; who calls this has seen to it.
     """
+    http_status = error.http_status
     if isinstance(error, UpstreamError) and error.dimse_status is not None:
         status = error.dimse_status
         if any(first <= status <= last for first, last in PASSED_ON[operation]):
             return status
+    elif isinstance(error, UpstreamError) and error.peer_http_status is not None:
+        http_status = error.peer_http_status
+    return answer_to(http_status, operation)
+
+
+def answer_to(http_status: int, operation: Operation) -> int:
+    """The failure status that says the same as a status of HTTP that is no success."""
     if operation is Operation.ECHO:
         return PROCESSING_FAILURE
-    row = next(row for row in ANSWERS if error.http_status in row.http or not row.http)
+    row = next(row for row in ANSWERS if http_status in row.http or not row.http)
     match operation:
         case Operation.STORE:
             return row.store

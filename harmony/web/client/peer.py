@@ -31,6 +31,8 @@ class Peer:
         http_status: int = 502,
         hint: str | None = None,
         retry: Retry = Retry.LATER,
+        retry_after: int | None = None,
+        peer_http_status: int | None = None,
         asked: bool = True,
     ) -> UpstreamError:
         """An error that names this origin; `detail` names it, too."""
@@ -42,6 +44,8 @@ class Peer:
             peer=str(self),
             backend=self.backend,
             retry=retry,
+            retry_after=retry_after,
+            peer_http_status=peer_http_status,
             asked=asked,
         )
 
