@@ -23,4 +23,5 @@ UNABLE_TO_PERFORM: Final = 0xA702
 DESTINATION_UNKNOWN: Final = 0xA801
 DOES_NOT_MATCH: Final = 0xA900
 SOME_FAILED: Final = 0xB000
+COERCED: Final = 0xB000  # of a store: elements were changed. PS3.4 table B.2-1
 UNABLE_TO_PROCESS: Final = 0xC000

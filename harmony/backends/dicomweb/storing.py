@@ -17,7 +17,7 @@ from harmony.dicom.incoming import DICOM
 from harmony.dicom.multipart import MultipartWriter
 from harmony.dicom.part10 import file_head
 from harmony.dicom.status import StatusKind, kind
-from harmony.dicom.status_codes import SUCCESS, UNABLE_TO_PROCESS
+from harmony.dicom.status_codes import COERCED, SUCCESS, UNABLE_TO_PROCESS
 from harmony.dicom.store_response import NotAResponse, read
 from harmony.envelope import Instance, Operation, Stored
 from harmony.errors import UpstreamError
@@ -25,8 +25,9 @@ from harmony.web.client import Answer, HttpClient
 
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _WITH_A_RESPONSE: Final = frozenset((200, 202, 409))
-# What they say is about the instance, not about the server. PS3.18 table 10.5.3-1.
-_OF_THE_INSTANCE: Final = frozenset((400, 409, 413, 415, 422))
+# What they say is about the instance, not about the server; 500 may be either, and the next
+# instance will tell. PS3.18 table 10.5.3-1.
+_OF_THE_INSTANCE: Final = frozenset((400, 409, 413, 415, 422, 500))
 _NO_CONTENT = 204
 
 
@@ -83,9 +84,12 @@ class Storer:
         if answer.status in _WITH_A_RESPONSE:
             body = await answer.whole(_MAX_RESPONSE_BYTES)
             try:
-                told = read(body, answer.get("content-type")).get(sop_instance_uid)
+                named = read(body, answer.get("content-type"))
             except NotAResponse as exc:
                 return self._unproven(answer, str(exc))
+            told = named.get(sop_instance_uid)
+            if told is None and list(named.values()) == [SUCCESS] and answer.status != 409:
+                return COERCED  # it is there, by another name than the head of the file has
             if told is None:
                 return self._unproven(answer, "it does not name the instance")
             if answer.status == 409 and kind(told) is not StatusKind.FAILURE:

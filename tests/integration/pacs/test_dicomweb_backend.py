@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 from pydicom.dataset import Dataset
 
-from harmony.dicom.uids import DEFLATED
 from tests.support.dcmtk import (
     PATIENT_ROOT,
     STUDY_ROOT,
@@ -26,6 +27,7 @@ from tests.support.dcmtk import (
 from tests.support.deployment import Deployment, backend, deployed, pipeline, table
 from tests.support.files import Contents, contents, multipart, parts
 from tests.support.pacs import Pacs
+from tests.support.specimens import Specimen, from_the_wheel
 from tests.support.specimens import made as made_specimens
 from tests.support.storescp import StoreScp
 from tests.support.studies import CHARSETS, MadeInstance, Plan, charset_case, write_studies
@@ -33,6 +35,7 @@ from tests.support.studies import CHARSETS, MadeInstance, Plan, charset_case, wr
 pytestmark = pytest.mark.usefixtures("dcmtk")
 
 SECONDS = 120
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 STUDY, SERIES, SOP = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
 # Orthanc reads but the first character set of a study, and its DICOMweb takes UTF-8 undeclared.
 MISREAD_BY_ORTHANC = {"kana", "undeclared"}
@@ -245,7 +248,6 @@ PROPOSE = {  # how storescu is made to send just this
     "1.2.840.10008.1.2": "--propose-implicit",
     "1.2.840.10008.1.2.1": "--propose-little",
     "1.2.840.10008.1.2.2": "--propose-big",
-    "1.2.840.10008.1.2.1.99": "--propose-deflated",
     "1.2.840.10008.1.2.5": "--propose-rle",
 }
 
@@ -270,14 +272,52 @@ async def test_storescu_stores_in_every_transfer_syntax_unchanged(
         done = await storescu(scp, files, "--required", PROPOSE[syntax])
     assert written
     assert done.stored() == dict.fromkeys(files, 0)
-    found, expected = held(pacs_empty), in_order([contents(file.read_bytes()) for file in files])
-    if syntax in DEFLATED:  # storescu deflates them anew
-        found, expected = _without_data(found), _without_data(expected)
-    assert found == expected
+    assert held(pacs_empty) == in_order([contents(file.read_bytes()) for file in files])
 
 
-def _without_data(files: list[Contents]) -> list[Contents]:
-    return [replace(file, data_set=b"") for file in files]
+async def test_stow_and_wado_through_two_dicomwebs_change_nothing(
+    pacs_empty: Pacs, storescp: StoreScp, tmp_path: Path
+) -> None:
+    """In the transfer syntaxes of pydicom's samples, and those that need no codec."""
+    written = {
+        one.instance.sop_instance: one.file.read_bytes()
+        for one in (*made_specimens(tmp_path / "made"), *from_the_wheel())
+        if _takes(pacs_empty, one)
+    }
+    pacs_empty.reset()
+    sources = [contents(file) for file in written.values()]
+    assert len({file.transfer_syntax for file in sources}) >= 9
+    kind, body = multipart(list(written.values()))
+    async with (
+        harmony(pacs_empty, storescp, tmp_path) as running,
+        running.client(prefix="/dicom-web") as client,
+    ):
+        stored = await client.post("/studies", content=body, headers={"content-type": kind})
+        response = stored.json()
+        assert "00081198" not in response
+        for study in {one["0020000D"]["Value"][0] for one in (await client.get("/studies")).json()}:
+            got = await client.get(f"/studies/{study}", headers={"accept": AS_STORED})
+            assert got.status_code == 200
+            for _, data in parts(got):
+                sources.remove(contents(data))
+    assert sources == []
+
+
+def _takes(pacs: Pacs, one: Specimen) -> bool:
+    """Whether Orthanc's own STOW takes it by its name: some of the samples have their faults."""
+    kind, body = multipart([one.file.read_bytes()])
+    request = urllib.request.Request(
+        f"{pacs.http}/dicom-web/studies",
+        data=body,
+        headers={"Content-Type": kind, "Accept": "application/dicom+json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            stored = json.load(answer).get("00081199", {"Value": []})["Value"]
+    except urllib.error.HTTPError as exc:
+        exc.close()
+        return False
+    return [each["00081155"]["Value"] for each in stored] == [[one.instance.sop_instance]]
 
 
 async def test_dicomweb_to_dicomweb(pacs_empty: Pacs, storescp: StoreScp, tmp_path: Path) -> None:
@@ -298,7 +338,7 @@ async def test_dicomweb_to_dicomweb(pacs_empty: Pacs, storescp: StoreScp, tmp_pa
         assert "additional results" in instances.headers["warning"]
         retrieved = await client.get(
             f"/studies/{written[0].study_uid}",
-            headers={"accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
+            headers={"accept": AS_STORED},
         )
         assert retrieved.status_code == 200
         metadata = await client.get(f"/studies/{written[0].study_uid}/metadata")
