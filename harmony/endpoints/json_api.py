@@ -107,17 +107,10 @@ class JsonApi:
         async with self.exchange(envelope) as response:
             account.backend = response.backend
             await _exhaust(response.items)
-            notes = response.notes
-            seconds = response.items.outcome.seconds or 0.0
-            body = strict_json.dumps(
-                {
-                    "success": True,
-                    "aet": notes.get("aet"),
-                    "host": notes.get("host"),
-                    "port": notes.get("port"),
-                    "milliseconds": round(seconds * 1000, 3),
-                }
-            )
+            milliseconds = round((response.items.outcome.seconds or 0.0) * 1000, 3)
+            # Its notes say whom the backend reached.
+            told = {"success": True, **response.notes, "milliseconds": milliseconds}
+            body = strict_json.dumps(told)
         await account.whole(reply, 200, JSON, body)
 
     async def _find(
