@@ -169,9 +169,7 @@ def _http_backend(name: str, options: http_backend.Options, place: BackendPlace)
     return http_backend.HttpBackend(name, options, place.folder)
 
 
-def _dicomweb_backend(
-    name: str, options: dicomweb_backend.Options, place: BackendPlace
-) -> Backend:
+def _dicomweb_backend(name: str, options: dicomweb_backend.Options, place: BackendPlace) -> Backend:
     return dicomweb_backend.DicomwebBackend(name, options, place.folder)
 
 

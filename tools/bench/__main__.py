@@ -37,6 +37,7 @@ from tools.bench import (
     forwarding,
     idling,
     losing,
+    over_dicomweb,
     over_http,
     receiving,
     relaying,
@@ -58,6 +59,7 @@ class Part:
 
 PARTS = {
     "http": Part(over_http.print_tables, "HTTP to C-FIND: Harmony, Orthanc REST, findscu"),
+    "dicomweb": Part(over_dicomweb.print_tables, "DICOMweb: Harmony, and Orthanc's plugin"),
     "call": Part(calling.print_tables, "C-ECHO, C-FIND, C-GET, C-STORE out, without HTTP"),
     "lost": Part(losing.print_tables, "C-FIND at 32 at once: how fast, and how many are lost"),
     "receive": Part(receiving.print_tables, "C-STORE in, discarded: Harmony, pynetdicom, Orthanc"),

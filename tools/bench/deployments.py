@@ -53,6 +53,18 @@ _NETWORK = """\
 [networks.default]
 http = {{ port = {port} }}
 """
+_DICOMWEB = """\
+[pipelines.bench]
+endpoints = ["front"]
+backends = ["behind"]
+[endpoints.front]
+service = "dicomweb"
+options = {{ path_prefix = "/dicom-web", cache_bytes = 0 }}
+"""
+_MANY = """\
+max_associations = 16
+keep_associations = 8
+"""
 _API = """\
 [pipelines.{name}]
 endpoints = ["{name}"]
@@ -107,6 +119,15 @@ def harmony_http(
         for name, server in to.items()
     )
     with _harmony(root, config, port):
+        yield port
+
+
+@contextlib.contextmanager
+def harmony_dicomweb(root: Path, to: Server, engine: Engine) -> Iterator[int]:
+    """DICOMweb before an SCP, with nothing kept of what was retrieved; the port."""
+    port = free_port()
+    config = _HEAD + _NETWORK + _DICOMWEB + _NEXT + _MANY
+    with _harmony(root, config.format(root=root, engine=engine, port=port, to=to), port):
         yield port
 
 

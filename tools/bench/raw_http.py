@@ -1,9 +1,11 @@
-"""The same HTTP request again and again on kept connections, at little cost before any server."""
+"""HTTP requests on kept connections, many at once, at little cost before any server."""
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
+from collections.abc import Sequence
 from typing import BinaryIO
 
 _SECONDS = 60
@@ -32,12 +34,60 @@ def ask_many(host: str, port: int, asked: bytes, *, connections: int, each: int)
                 sock.sendall(asked)
                 answered.append(read_answer(stream) == 200)
 
-    threads = [threading.Thread(target=ask) for _ in range(connections)]
+    _run([threading.Thread(target=ask) for _ in range(connections)])
+    return sum(answered)
+
+
+def get(host: str, port: int, path: str, accept: str) -> bytes:
+    """The body of one answer, over a connection of its own.
+
+    Raises:
+        ConnectionError: it is not whole, or its status is not 200.
+    """
+    (body,) = get_all(host, port, [(path, accept)], connections=1)
+    return body
+
+
+def get_all(
+    host: str, port: int, asked: Sequence[tuple[str, str]], *, connections: int
+) -> list[bytes]:
+    """The bodies of answers to GETs of paths, each with what is accepted, in any order.
+
+    A server may end a connection after an answer; then there is a new one.
+
+    Raises:
+        ConnectionError: one of them is not whole, or its status is not 200.
+    """
+    left = iter(asked)
+    bodies: list[bytes] = []
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        try:
+            for path, accept in left:
+                connection.request("GET", path, headers={"Accept": accept})
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != 200:
+                    raise ConnectionError(f"status {answer.status}")
+                bodies.append(body)
+        except (OSError, http.client.HTTPException) as exc:
+            failures.append(exc)
+        finally:
+            connection.close()
+
+    _run([threading.Thread(target=ask) for _ in range(connections)])
+    if failures:
+        raise ConnectionError(str(failures[0]))
+    return bodies
+
+
+def _run(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(answered)
 
 
 def read_answer(stream: BinaryIO) -> int:

@@ -15,7 +15,9 @@ def test_the_services_of_this_version():
     schemas = builtin_schemas()
     assert schemas.services("endpoints") == ["dicom", "dicomweb", "http"]
     assert schemas.services("middleware") == []
-    assert schemas.services("backends") == ["archive", "dicom", "files"]
+    assert schemas.services("backends") == [
+        *("archive", "dicom", "dicomweb", "echo", "files", "http"),
+    ]
 
 
 @pytest.mark.parametrize(
