@@ -283,7 +283,7 @@ class WholeBytes:
 
 class _Once:
     def __init__(self, data: bytes) -> None:
-        self._data: bytes | None = data
+        self._data: bytes | None = data or None
 
     def __aiter__(self) -> _Once:
         return self

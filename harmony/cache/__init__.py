@@ -1,7 +1,7 @@
 """Instances that were retrieved, kept for a while, so that what is asked for again is there.
 
 * `Retrieves`: retrieves instances; equal retrieves at the same moment are one.
-* `Kept`: one instance, whole, in a file.
+* `Kept`: one instance, whole, in memory or in a file.
 * `folder`: where the files lie; what a killed process left there, the next one removes.
 """
 

@@ -1,4 +1,4 @@
-"""One instance in a file."""
+"""One instance, in memory or in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from harmony.cache.folder import Folder
-from harmony.envelope import Instance
+from harmony.envelope import Instance, WholeBytes
 from harmony.errors import UpstreamError
 from harmony.holding import disk_failure
 
@@ -33,7 +33,7 @@ class Kept:
     def __init__(
         self,
         instance: Instance,
-        path: Path,
+        where: bytes | Path,
         size: int,
         *,
         study_uid: str,
@@ -47,20 +47,25 @@ class Kept:
         self.study_uid = study_uid
         self.series_uid = series_uid
         self.without_bulk = without_bulk
-        self._path = path
+        self._where = where
+
+    @property
+    def memory(self) -> int:
+        """Bytes of it that lie in memory."""
+        return self.size if isinstance(self._where, bytes) else 0
 
     @contextlib.contextmanager
     def view(self) -> Iterator[bytes | mmap.mmap]:
-        """The encoded data set as a file in memory; blocks, and closes with the block.
+        """The encoded data set, its file mapped if it has one; blocks, and closes with the block.
 
         Raises:
             UpstreamError: the file cannot be read.
         """
-        if not self.size:
-            yield b""
+        if isinstance(self._where, bytes):
+            yield self._where
             return
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._where, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 mapped = mmap.mmap(descriptor, self.size, access=mmap.ACCESS_READ)
             finally:
@@ -73,7 +78,8 @@ class Kept:
     @property
     def data(self) -> AsyncIterable[bytes]:
         """The encoded data set in pieces; each iteration begins anew."""
-        return _Pieces(self._path, self.size)
+        where = self._where
+        return WholeBytes(where) if isinstance(where, bytes) else _Pieces(where, self.size)
 
     def instance(self) -> Instance:
         """What a backend gave, to be read again and again."""
@@ -88,33 +94,47 @@ class Kept:
 
     def remove(self) -> None:
         """Let it go; blocks for a moment."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        if isinstance(self._where, Path):
+            with contextlib.suppress(OSError):
+                self._where.unlink()
 
 
-async def write(data: AsyncIterable[bytes], folder: Folder) -> tuple[Path, int]:
-    """Write an instance's data to a file; returns where it is and how many bytes there are.
+async def hold(data: AsyncIterable[bytes], folder: Folder, in_memory: int) -> bytes | Path:
+    """Take an instance's data, and say where it is.
+
+    Args:
+        folder: for a file.
+        in_memory: so many bytes may stay in memory; what has more goes into a file.
 
     Raises:
         Unavailable: the disk is full or fails.
         Exception: whatever reading the data raises. Nothing is left then.
     """
+    begun: list[bytes] = []
+    size = 0
+    chunks = aiter(data)
+    async for chunk in chunks:
+        begun.append(chunk)
+        size += len(chunk)
+        if size > in_memory:
+            return await _write(b"".join(begun), chunks, folder)
+    return b"".join(begun)
+
+
+async def _write(begun: bytes, rest: AsyncIterator[bytes], folder: Folder) -> Path:
     try:
         descriptor, path = await trio.to_thread.run_sync(folder.create)
     except OSError as exc:
         raise disk_failure(exc) from exc
-    size = 0
     whole = False
     try:
-        waiting = bytearray()
-        async for chunk in data:
+        waiting = bytearray(begun)
+        async for chunk in rest:
             waiting += chunk
             if len(waiting) >= _WRITE_BYTES:
-                size += len(waiting)
                 await trio.to_thread.run_sync(_write_all, descriptor, bytes(waiting))
                 waiting.clear()
         if waiting:
-            size += len(waiting)
             await trio.to_thread.run_sync(_write_all, descriptor, bytes(waiting))
         whole = True
     except OSError as exc:
@@ -123,7 +143,7 @@ async def write(data: AsyncIterable[bytes], folder: Folder) -> tuple[Path, int]:
         os.close(descriptor)
         if not whole:
             path.unlink(missing_ok=True)
-    return path, size
+    return path
 
 
 class _Pieces:

@@ -1,8 +1,9 @@
 """Retrieves that are shared: who asks for what is under way or kept does not ask the PACS again.
 
 A retrieve runs in a task of `Retrieves`, not of a reader, for as long as it has one. What it
-gives is written to files, and each reader follows at a pace of its own. A file goes when no
-reader is before it any more and there is no room, or no time left, to keep it.
+gives is held in memory if it is small, else in files, and each reader follows at a pace of its
+own. An instance goes when no reader is before it any more and there is no room, or no time left,
+to keep it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TypeAlias
 import trio
 
 from harmony.cache.folder import Folder
-from harmony.cache.kept import Kept, write
+from harmony.cache.kept import Kept, hold
 from harmony.dicom.peek import peek
 from harmony.dicom.query import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from harmony.envelope import (
@@ -32,6 +33,7 @@ from harmony.errors import DeadlineExceeded, HarmonyError
 from harmony.interfaces import OpenExchange
 
 _PARENTS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
+_SMALL_BYTES = 1024 * 1024  # more goes into a file
 # Backend, study, series and instance.
 _Name: TypeAlias = tuple[str | None, str, str, str]
 
@@ -45,12 +47,14 @@ class CacheLimits:
         keep_seconds: after an instance was asked for last.
         ahead_bytes: a retrieve may be so far ahead of its slowest reader, besides what is kept.
         retrieves: at the same moment; others wait in order.
+        memory_bytes: of all instances that lie in memory and not in a file.
     """
 
     keep_bytes: int
     keep_seconds: float
     ahead_bytes: int
     retrieves: int
+    memory_bytes: int
 
 
 class _Slot:
@@ -59,7 +63,7 @@ class _Slot:
     Attributes:
         pins: readers that have not passed it.
         used: when it was asked for last, on trio's clock.
-        gone: its file is removed.
+        gone: it is no more.
     """
 
     def __init__(self, kept: Kept, backend: str | None, pins: int) -> None:
@@ -136,6 +140,7 @@ class Retrieves:
         self._running: dict[Hashable, _Retrieve] = {}
         self._kept: dict[_Name, _Slot] = {}  # the least recently used first
         self._kept_bytes = 0
+        self._memory_bytes = 0
         self._turn = trio.CapacityLimiter(limits.retrieves)
 
     @contextlib.asynccontextmanager
@@ -270,10 +275,12 @@ class Retrieves:
         while retrieve.unread_bytes > self._limits.ahead_bytes and not self._has_room():
             await retrieve.change()
         found, instance = await peek(instance, _PARENTS)
-        path, size = await write(instance.data, folder)
+        room = min(_SMALL_BYTES, self._limits.memory_bytes - self._memory_bytes)
+        where = await hold(instance.data, folder, max(room, 0))
+        size = len(where) if isinstance(where, bytes) else where.stat().st_size
         kept = Kept(
             instance,
-            path,
+            where,
             size,
             study_uid=found.get(STUDY_INSTANCE_UID, ""),
             series_uid=found.get(SERIES_INSTANCE_UID, ""),
@@ -284,6 +291,7 @@ class Retrieves:
         self._forget(self._kept.get(slot.name))
         self._kept[slot.name] = slot
         self._kept_bytes += size
+        self._memory_bytes += kept.memory
         self._make_room()
         retrieve.tell()
 
@@ -302,14 +310,18 @@ class Retrieves:
                 self._forget(slot)
 
     def _forget(self, slot: _Slot | None) -> None:
-        """It is kept no more; its file goes with the last reader."""
+        """It is kept no more; it goes with its last reader."""
         if slot is None or self._kept.get(slot.name) is not slot:
             return
         del self._kept[slot.name]
         self._kept_bytes -= slot.kept.size
         if not slot.pins:
-            slot.gone = True
-            slot.kept.remove()
+            self._remove(slot)
+
+    def _remove(self, slot: _Slot) -> None:
+        slot.gone = True
+        slot.kept.remove()
+        self._memory_bytes -= slot.kept.memory
 
     def _passed(self, retrieve: _Retrieve, slot: _Slot) -> None:
         """A reader has done with it."""
@@ -323,8 +335,7 @@ class Retrieves:
         if self._kept.get(slot.name) is slot:
             self._make_room()
         elif not slot.gone:
-            slot.gone = True
-            slot.kept.remove()
+            self._remove(slot)
 
     async def _expire(self) -> None:
         """Let go of what nobody asked for in time."""

@@ -11,25 +11,19 @@ import mmap
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import pixel_array
 from pydicom.tag import BaseTag
-from pydicom.uid import UID
 
 from harmony.dicom.elements import Malformed
 from harmony.dicom.pixels import PixelIndex
 from harmony.dicom.scan import opened
 from harmony.errors import RequestError, UpstreamError
+from harmony.rendering.decoding import check_size, decoded, is_decodable, undecodable
 from harmony.rendering.wanted import Region, Wanted, Window
 
-MAX_FRAME_BYTES = 512 * 1024 * 1024
-
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_FLOAT, _DOUBLE = 0x7FE00008, 0x7FE00009
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 
 Grey = NDArray[np.float64]
@@ -52,7 +46,7 @@ def picture(
         Malformed: the data set is damaged.
     """
     index = PixelIndex.of(data, transfer_syntax)
-    _check_size(index)
+    check_size(index)
     frame = index.frame(data, wanted.frame)
     dataset = _described(data, transfer_syntax, index, wanted.frame)
     try:
@@ -63,19 +57,8 @@ def picture(
     except (RequestError, UpstreamError, MemoryError):
         raise
     except Exception as exc:  # decoders raise whatever comes to their mind
-        raise UpstreamError(
-            "the pixels of an instance cannot be decoded", code="undecodable-pixels"
-        ) from exc
+        raise undecodable() from exc
     return out.getvalue()
-
-
-def _check_size(index: PixelIndex) -> None:
-    size = index.rows * index.columns * index.samples_per_pixel * max(index.bits_allocated, 8) // 8
-    if size > MAX_FRAME_BYTES:
-        raise UpstreamError(
-            f"a frame of an instance has more than {MAX_FRAME_BYTES} bytes",
-            code="frame-too-large",
-        )
 
 
 def _described(
@@ -110,35 +93,14 @@ def _described(
 
 def _decoded(dataset: Dataset, index: PixelIndex, frame: bytes) -> NDArray[np.generic]:
     """The samples of the frame: grey, indices, or red, green and blue."""
-    if index.is_encapsulated and not get_decoder(index.frame_syntax).is_available:
+    if index.is_encapsulated and not is_decodable(index.frame_syntax):
         raise RequestError(
             "there is no decoder for the transfer syntax of these pixels",
             code="not-rendered",
             http_status=501,
             hint="ask for the frames as they are stored",
         )
-    one = Dataset()
-    one.file_meta = FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = UID(index.frame_syntax)
-    one.Rows, one.Columns = index.rows, index.columns
-    one.SamplesPerPixel = index.samples_per_pixel
-    usual = "MONOCHROME2" if index.samples_per_pixel == 1 else "RGB"
-    one.PhotometricInterpretation = index.photometric_interpretation or usual
-    one.BitsAllocated, one.BitsStored = index.bits_allocated, index.bits_stored
-    one.HighBit, one.PixelRepresentation = index.high_bit, index.pixel_representation
-    if index.samples_per_pixel > 1:
-        one.PlanarConfiguration = index.planar_configuration
-    padded = frame + bytes(len(frame) % 2)
-    if index.tag == _FLOAT:
-        one.FloatPixelData = padded
-    elif index.tag == _DOUBLE:
-        one.DoubleFloatPixelData = padded
-    elif index.is_encapsulated:
-        one.PixelData = encapsulate([frame])
-        one["PixelData"].is_undefined_length = True
-    else:
-        one.PixelData = padded
-    return pixel_array(one)
+    return decoded(index, frame, raw=False)
 
 
 def _eight_bits(samples: NDArray[np.generic], dataset: Dataset, wanted: Wanted) -> Bytes:

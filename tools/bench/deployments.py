@@ -55,11 +55,14 @@ http = {{ port = {port} }}
 """
 _DICOMWEB = """\
 [pipelines.bench]
-endpoints = ["front"]
+endpoints = ["front", "keeping"]
 backends = ["behind"]
 [endpoints.front]
 service = "dicomweb"
 options = {{ path_prefix = "/dicom-web", cache_bytes = 0 }}
+[endpoints.keeping]
+service = "dicomweb"
+options = {{ path_prefix = "/keeping" }}
 """
 _MANY = """\
 max_associations = 16
@@ -124,7 +127,10 @@ def harmony_http(
 
 @contextlib.contextmanager
 def harmony_dicomweb(root: Path, to: Server, engine: Engine) -> Iterator[int]:
-    """DICOMweb before an SCP, with nothing kept of what was retrieved; the port."""
+    """DICOMweb before an SCP; the port.
+
+    Below ``/dicom-web`` nothing is kept, below ``/keeping`` what was retrieved is, for a while.
+    """
     port = free_port()
     config = _HEAD + _NETWORK + _DICOMWEB + _NEXT + _MANY
     with _harmony(root, config.format(root=root, engine=engine, port=port, to=to), port):

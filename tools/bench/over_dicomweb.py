@@ -27,8 +27,8 @@ from tools.bench.timing import Case, Entry, Sample, Unit, print_head, timed
 
 NAMES = ("harmony", "orthanc's plugin")
 _NOTE = (
-    "\nDICOMweb: Harmony asks the same Orthanc by DIMSE, and keeps nothing. Orthanc's plugin has "
-    "the\ndata at hand. STOW is synced by neither of them before it answers."
+    "\nDICOMweb: Harmony asks the same Orthanc by DIMSE, and keeps nothing but the frames\n"
+    "that are asked for again. Orthanc's plugin has the data at hand. STOW is synced by neither."
 )
 _SECONDS = 120
 _AT_ONCE = 16
@@ -81,22 +81,36 @@ class Asked:
         return Sample(seconds, read.count(b"/instances/") if answer.status == 200 else 0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """Who is asked.
+
+    Attributes:
+        harmony: it keeps nothing.
+        keeping: it keeps what it has retrieved, as it does unless told otherwise.
+        frames: the path of the first frame of each instance of the series.
+    """
+
+    harmony: Asked
+    keeping: Asked
+    plugin: Asked
+    frames: Sequence[str]
+
+
 def print_tables(setting: Setting) -> None:
     """With Orthanc sending at once, and as it is installed."""
     print(_NOTE)
     for nodelay, how in modes():
         root = setting.disk / f"dicomweb-{nodelay}"
         rounds = setting.rounds if nodelay else min(setting.rounds, 5)
-        with _field(setting, root, nodelay=nodelay) as (asked, paths):
+        with _field(setting, root, nodelay=nodelay) as field:
             print_head(f"DICOMweb, Orthanc {how}; up to {rounds} rounds", NAMES)
-            for case in _cases(setting, asked, paths, nodelay=nodelay):
+            for case in _cases(setting, field, nodelay=nodelay):
                 setting.print_case(case, rounds)
 
 
 @contextlib.contextmanager
-def _field(
-    setting: Setting, root: Path, *, nodelay: bool
-) -> Iterator[tuple[Sequence[Asked], Sequence[str]]]:
+def _field(setting: Setting, root: Path, *, nodelay: bool) -> Iterator[Field]:
     with contextlib.ExitStack() as running:
         pacs, scp = running.enter_context(asking_orthanc(root / "orthanc", (), nodelay=nodelay))
         for studies in (1, 100, 1000):
@@ -106,11 +120,12 @@ def _field(
         pacs.rest("POST", "/instances", archive(series.folder), seconds=300)
         port = running.enter_context(harmony_dicomweb(root / "harmony", scp, setting.engine))
         yield (
-            (
-                Asked(port=port, root="/dicom-web"),
-                Asked(port=pacs.http_port, root="/dicom-web"),
-            ),
-            _frames_of(pacs, series),
+            Field(
+                harmony=Asked(port=port, root="/dicom-web"),
+                keeping=Asked(port=port, root="/keeping"),
+                plugin=Asked(port=pacs.http_port, root="/dicom-web"),
+                frames=_frames_of(pacs, series),
+            )
         )
 
 
@@ -128,9 +143,8 @@ def _frames_of(pacs: Pacs, series: Series) -> list[str]:
     return [f"{above}/{uid}/frames/1" for uid in uids]
 
 
-def _cases(
-    setting: Setting, asked: Sequence[Asked], paths: Sequence[str], *, nodelay: bool
-) -> Iterator[Case]:
+def _cases(setting: Setting, field: Field, *, nodelay: bool) -> Iterator[Case]:
+    asked, paths = (field.harmony, field.plugin), field.frames
     for studies in (1, 100, 1000):
         yield _case(
             f"QIDO, {studies} {'study' if studies == 1 else 'studies'}",
@@ -149,6 +163,16 @@ def _cases(
     yield _case(
         f"{len(paths)} frames, {_AT_ONCE} at a time",
         [functools.partial(timed, functools.partial(each.frames, paths)) for each in asked],
+        len(paths),
+        goal=1 if nodelay else None,
+        weight=_ROWS * _ROWS * 2,
+    )
+    yield _case(
+        f"{len(paths)} frames again, {_AT_ONCE} at a time",
+        [
+            functools.partial(timed, functools.partial(each.frames, paths))
+            for each in (field.keeping, field.plugin)
+        ],
         len(paths),
         goal=1 if nodelay else None,
         weight=_ROWS * _ROWS * 2,

@@ -26,6 +26,7 @@ from harmony.envelope import (
 )
 from harmony.errors import HarmonyError, RequestError
 from harmony.interfaces import OpenExchange
+from harmony.rendering import decodes
 from harmony.web.accept import AS_STORED, Accept, Choice
 from harmony.web.exchange import Request
 
@@ -45,6 +46,7 @@ class Asking:
     Attributes:
         titles: what clients may call a backend by, and its name.
         deadline_seconds: for the first answer of a backend.
+        decoding: instances and frames that are decoded at one time.
     """
 
     pipeline: str
@@ -53,6 +55,7 @@ class Asking:
     retrieves: Retrieves
     titles: Mapping[str, str]
     deadline_seconds: float
+    decoding: trio.CapacityLimiter
 
     def envelope(
         self,
@@ -173,6 +176,8 @@ def syntax_for(choice: Choice, stored: str) -> str | None:
         if wanted in (AS_STORED, stored):
             return stored
         if wanted == other:
+            return wanted
+        if wanted == EXPLICIT_LITTLE_ENDIAN and decodes(stored):
             return wanted
     return None
 

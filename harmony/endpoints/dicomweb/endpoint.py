@@ -16,6 +16,8 @@ from harmony.endpoints.dicomweb.dispatch import Dispatch
 from harmony.interfaces import Listening, Observer, OpenExchange, PathClaim
 from harmony.web.router import Router, mounted
 
+_DECODED_AT_ONCE = 2  # each is in memory, twice
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -29,6 +31,7 @@ class Options:
     cache_bytes: int = 1073741824
     cache_seconds: float = 60.0
     ahead_bytes: int = 67108864
+    memory_bytes: int = 67108864
     max_retrieves: int = 4
 
 
@@ -82,6 +85,7 @@ class DicomwebEndpoint:
             keep_seconds=options.cache_seconds,
             ahead_bytes=options.ahead_bytes,
             retrieves=options.max_retrieves,
+            memory_bytes=options.memory_bytes,
         )
         retrieves = Retrieves(exchange, limits, self._cache_folder)
         dispatch = Dispatch(
@@ -93,6 +97,7 @@ class DicomwebEndpoint:
                 retrieves=retrieves,
                 titles=self._titles,
                 deadline_seconds=options.deadline_seconds,
+                decoding=trio.CapacityLimiter(_DECODED_AT_ONCE),
             ),
             max_store_bytes=options.max_store_bytes,
             max_parts=options.max_parts,

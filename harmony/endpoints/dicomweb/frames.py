@@ -1,11 +1,13 @@
-"""WADO-RS: frames and bulk data, as they are stored. PS3.18 10.4.1.1.5 and 10.4.1.1.6."""
+"""WADO-RS: frames and bulk data. PS3.18 10.4.1.1.5 and 10.4.1.1.6."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import trio
 
@@ -20,8 +22,13 @@ from harmony.dicom.web_resources import Resource
 from harmony.endpoints.accounts import Account, Send, start
 from harmony.endpoints.dicomweb.asking import OCTETS, Asking, accepted, no_syntax
 from harmony.endpoints.dicomweb.metadata import damaged, nothing
-from harmony.web.accept import Accept, Offer
+from harmony.rendering import decodes
+from harmony.web.accept import Accept, Choice, Offer
 from harmony.web.exchange import Reply, Request
+
+_PIECE_BYTES = 256 * 1024
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,24 @@ class _Parts:
         syntax: its transfer syntax; None for what has none.
         multipart: whether they are parts, or the one is the body.
         chunks: of each, its bytes in pieces; each is read before the next is asked for.
+        count: how many there are.
+        at_hand: the bytes are in memory, and nothing is to be made of them.
+        limiter: of the threads that make a piece; None for as many as there are.
     """
 
     kind: str
     syntax: str | None
     multipart: bool
     chunks: Iterator[Iterator[bytes]]
+    count: int = 1
+    at_hand: bool = False
+    limiter: trio.CapacityLimiter | None = None
+
+    async def next_of(self, iterator: Iterator[_T]) -> _T | None:
+        """What comes next, None at the end; in a thread, unless it is at hand."""
+        if self.at_hand:
+            return next(iterator, None)
+        return await trio.to_thread.run_sync(next, iterator, None, limiter=self.limiter)
 
     @property
     def content_type(self) -> str:
@@ -92,7 +111,7 @@ async def give_frames(
     async with the_instance(asking, request, resource, account) as kept:
         with readable(kept) as data:
             index = PixelIndex.of(data, kept.transfer_syntax)
-            parts = _frames(index, data, resource.frames, accept)
+            parts = _frames(index, data, resource.frames, accept, asking.decoding)
             await _give(parts, reply, account)
 
 
@@ -112,7 +131,7 @@ async def give_bulk(
             if value.is_encapsulated and len(resource.bulk) == 1:
                 index = PixelIndex.of(data, kept.transfer_syntax)
                 numbers = tuple(range(1, index.number_of_frames + 1))
-                parts = _frames(index, data, numbers, accept)
+                parts = _frames(index, data, numbers, accept, asking.decoding)
             else:
                 offers = [
                     Offer(kind, multipart=multipart)
@@ -121,12 +140,17 @@ async def give_bulk(
                 ]
                 offer = accept.choose(offers).offer
                 chunks = iter([value.place.chunks(data)])
-                parts = _Parts(offer.media_type, None, offer.multipart, chunks)
+                at_hand = isinstance(data, bytes)
+                parts = _Parts(offer.media_type, None, offer.multipart, chunks, at_hand=at_hand)
             await _give(parts, reply, account)
 
 
 def _frames(
-    index: PixelIndex, data: bytes | mmap.mmap, numbers: tuple[int, ...], accept: Accept
+    index: PixelIndex,
+    data: bytes | mmap.mmap,
+    numbers: tuple[int, ...],
+    accept: Accept,
+    decoding: trio.CapacityLimiter,
 ) -> _Parts:
     """Frames in a form that the client takes.
 
@@ -138,25 +162,60 @@ def _frames(
     if len(numbers) == 1:
         offers += [Offer(kind) for kind in kinds]
     choice = accept.choose(offers)
-    stored = index.frame_syntax
-    takes_it = choice.as_stored or stored in choice.syntaxes
-    if not takes_it:
-        # Frames that are not compressed are asked for as octets without more. PS3.18 8.7.3.5.
-        plain = stored == EXPLICIT_LITTLE_ENDIAN or choice.offer.media_type != OCTETS
-        if choice.syntaxes or not plain:
-            raise no_syntax()
+    syntax = _syntax_of_frames(choice, index.frame_syntax)
     places = [index.place(number) for number in numbers]
     inflated, _ = opened(data, index.transfer_syntax)
     frames = (place.chunks_of(inflated) for place in places)
-    return _Parts(choice.offer.media_type, stored, choice.offer.multipart, frames)
+    kind, multipart = choice.offer.media_type, choice.offer.multipart
+    if syntax == index.frame_syntax:
+        at_hand = isinstance(data, bytes)
+        return _Parts(kind, syntax, multipart, frames, len(numbers), at_hand=at_hand)
+    made = (_decoded(index, each) for each in frames)
+    return _Parts(kind, syntax, multipart, made, len(numbers), limiter=decoding)
+
+
+def _syntax_of_frames(choice: Choice, stored: str) -> str:
+    """The transfer syntax to give frames in. PS3.18 8.7.3.5.
+
+    Octets, without more, are samples that are not compressed; a media type of their own is the
+    stored form.
+
+    Raises:
+        RequestError: 406.
+    """
+    if choice.as_stored or stored in choice.syntaxes:
+        return stored
+    if not choice.syntaxes and choice.offer.media_type != OCTETS:
+        return stored
+    plain = not choice.syntaxes or EXPLICIT_LITTLE_ENDIAN in choice.syntaxes
+    can_be = stored == EXPLICIT_LITTLE_ENDIAN or decodes(stored)
+    if choice.offer.media_type == OCTETS and plain and can_be:
+        return EXPLICIT_LITTLE_ENDIAN
+    raise no_syntax()
+
+
+def _decoded(index: PixelIndex, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The samples of a compressed frame; decoded when they are asked for."""
+    from harmony.rendering.decoding import samples_of  # takes 40 MB for ever
+
+    samples = memoryview(samples_of(index, b"".join(chunks)))
+    for at in range(0, len(samples), _PIECE_BYTES):
+        yield bytes(samples[at : at + _PIECE_BYTES])
 
 
 async def _give(parts: _Parts, reply: Reply, account: Account) -> None:
-    chunks = await trio.to_thread.run_sync(next, parts.chunks)
+    """The first piece is had before the head is out, so that what cannot be decoded is 502."""
+    chunks = await parts.next_of(parts.chunks)
+    assert chunks is not None, "nothing is asked for"
+    if parts.at_hand and parts.count == 1:
+        await _give_at_once(parts, b"".join(chunks), reply, account)
+        return
+    first = await parts.next_of(chunks)
+    chunks = itertools.chain((first or b"",), chunks)
     send = account.counted(reply)
     if not parts.multipart:
         await start(reply, 200, parts.content_type)
-        await _send_all(chunks, send)
+        await _send_all(parts, chunks, send)
         await reply.finish()
         return
     writer = MultipartWriter()
@@ -164,12 +223,23 @@ async def _give(parts: _Parts, reply: Reply, account: Account) -> None:
     current: Iterator[bytes] | None = chunks
     while current is not None:
         await send(writer.begin((("Content-Type", parts.content_type),)))
-        await _send_all(current, send)
-        current = await trio.to_thread.run_sync(next, parts.chunks, None)
+        await _send_all(parts, current, send)
+        current = await parts.next_of(parts.chunks)
     await send(writer.end())
     await reply.finish()
 
 
-async def _send_all(chunks: Iterator[bytes], send: Send) -> None:
-    while (chunk := await trio.to_thread.run_sync(next, chunks, None)) is not None:
+async def _give_at_once(parts: _Parts, value: bytes, reply: Reply, account: Account) -> None:
+    """One value that is at hand, with its length."""
+    if not parts.multipart:
+        await account.whole(reply, 200, parts.content_type, value)
+        return
+    writer = MultipartWriter()
+    head = writer.begin((("Content-Type", parts.content_type),))
+    body = head + value + writer.end()
+    await account.whole(reply, 200, writer.content_type(parts.kind), body)
+
+
+async def _send_all(parts: _Parts, chunks: Iterator[bytes], send: Send) -> None:
+    while (chunk := await parts.next_of(chunks)) is not None:
         await send(chunk)

@@ -9,7 +9,7 @@ import trio
 from harmony.dicom.multipart import MultipartWriter
 from harmony.dicom.peek import peek
 from harmony.dicom.query import SERIES_INSTANCE_UID
-from harmony.dicom.reencode import data_in
+from harmony.dicom.reencode import alternative, data_in
 from harmony.dicom.web_resources import Resource
 from harmony.endpoints.accounts import Account, Send, start
 from harmony.endpoints.answers import PartMissing, first_instance, write_file, write_instance
@@ -23,6 +23,7 @@ from harmony.endpoints.dicomweb.asking import (
 )
 from harmony.envelope import Completion, Instance, Items, Level, StreamBroken
 from harmony.holding import whole_if_small
+from harmony.rendering.unpacking import unpacked
 from harmony.web.accept import Accept, Choice, Offer
 from harmony.web.exchange import Reply, Request
 
@@ -61,17 +62,22 @@ async def give_instances(
             account.backend = retrieved.backend
             async for kept in retrieved:
                 items = Items.of(kept.instance(), outcome=retrieved.outcome)
-                await _give(choice, items, resource, reply, account)
+                await _give(choice, items, resource, reply, account, asking.decoding)
         return
     async with asking.exchange(envelope) as response:
         account.backend = response.backend
-        await _give(choice, response.items, resource, reply, account)
+        await _give(choice, response.items, resource, reply, account, asking.decoding)
 
 
 async def _give(
-    choice: Choice, items: Items, resource: Resource, reply: Reply, account: Account
+    choice: Choice,
+    items: Items,
+    resource: Resource,
+    reply: Reply,
+    account: Account,
+    decoding: trio.CapacityLimiter,
 ) -> None:
-    first = _in_syntax(await first_instance(items), choice)
+    first = _in_syntax(await first_instance(items), choice, decoding)
     if first is None:
         raise no_syntax()
     first, status = await _status(first, items)
@@ -91,7 +97,7 @@ async def _give(
     async for item in items:
         if not isinstance(item, Instance):
             continue
-        suitable = _in_syntax(item, choice)
+        suitable = _in_syntax(item, choice, decoding)
         if suitable is None:
             raise StreamBroken("an instance cannot be given in the syntax that is asked for")
         await _write(suitable, writer, send, resource)
@@ -102,11 +108,15 @@ async def _give(
     await reply.finish()
 
 
-def _in_syntax(instance: Instance, choice: Choice) -> Instance | None:
+def _in_syntax(
+    instance: Instance, choice: Choice, decoding: trio.CapacityLimiter
+) -> Instance | None:
     """The instance as the client takes it; None if it takes it in no way that can be given."""
     syntax = syntax_for(choice, instance.transfer_syntax)
     if syntax is None or syntax == instance.transfer_syntax:
         return instance if syntax is not None else None
+    if syntax != alternative(instance.transfer_syntax):
+        return unpacked(instance, decoding)
     data = data_in(instance, syntax)
     return dataclasses.replace(instance, transfer_syntax=syntax, data=data, size=None)
 

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from harmony.cache.folder import Folder
-from harmony.cache.kept import write
+from harmony.cache.kept import hold
 from harmony.envelope import WholeBytes
 from harmony.errors import Unavailable
 
@@ -87,7 +87,7 @@ async def test_a_full_disk_is_told_and_leaves_no_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(Unavailable) as caught:
-        await write(WholeBytes(b"some data"), folder)
+        await hold(WholeBytes(b"some data"), folder, 0)
     monkeypatch.undo()
     assert (caught.value.code, caught.value.http_status) == ("no-space", 503)
     assert [each.name for each in tmp_path.glob("*/*")] == ["lock"]

@@ -37,7 +37,10 @@ from harmony.errors import DeadlineExceeded, UpstreamError
 from tests.support.fake_backend import CT
 
 STUDY, SERIES = "1.2", "1.2.3"
-LIMITS = CacheLimits(keep_bytes=1 << 20, keep_seconds=60, ahead_bytes=1 << 16, retrieves=4)
+# In files: what lies there must go, too.
+LIMITS = CacheLimits(
+    keep_bytes=1 << 20, keep_seconds=60, ahead_bytes=1 << 16, retrieves=4, memory_bytes=0
+)
 NOTHING_KEPT = dataclasses.replace(LIMITS, keep_bytes=0)
 SIZE = 1000
 
@@ -538,3 +541,24 @@ async def test_an_empty_instance_is_kept_too(tmp_path):
             with kept.view() as view:
                 assert view == b""
             assert kept.instance().size == 0
+
+
+# In memory
+
+
+async def test_small_instances_lie_in_memory_as_far_as_there_is_room(tmp_path):
+    limits = dataclasses.replace(LIMITS, memory_bytes=2 * SIZE + 200)
+    async with cache(Pacs(), tmp_path, limits) as retrieves:
+        assert await take(retrieves, a_get()) == ["1.2.3.1", "1.2.3.2", "1.2.3.3"]
+        assert len(files(tmp_path)) == 1
+        for number in (1, 2, 3):
+            assert await take(retrieves, an_image(number)) == [f"1.2.3.{number}"]
+
+
+async def test_what_leaves_the_memory_makes_room_there(tmp_path):
+    limits = dataclasses.replace(LIMITS, keep_bytes=0, memory_bytes=SIZE + 100)
+    async with cache(Pacs(), tmp_path, limits) as retrieves:
+        for number in (1, 2, 3):
+            async with retrieves.retrieve(an_image(number)) as retrieved:
+                await anext(retrieved)
+                assert files(tmp_path) == []

@@ -159,7 +159,7 @@ def test_only_who_shall_send_at_once_is_told_so(monkeypatch):
 def test_a_part_that_there_is_not_is_refused_with_those_there_are(capsys):
     with pytest.raises(SystemExit):
         bench.main(["stoer"])
-    assert "no such part: stoer; there are http, call," in capsys.readouterr().err
+    assert "no such part: stoer; there are http, dicomweb, call," in capsys.readouterr().err
 
 
 # Goals
