@@ -7,37 +7,39 @@ subsampled, it is as dense as the rest. PS3.5 8.2, PS3.3 C.7.6.3.1.2.
 
 from __future__ import annotations
 
-import functools
-import io
+import mmap
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import decompress, pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
-from harmony.dicom.part10 import file_head
+from harmony.dicom.elements import LONG_VRS, SYNTAXES, Element, Malformed, Syntax
+from harmony.dicom.pixel_media import is_native
 from harmony.dicom.pixels import PixelIndex
-from harmony.dicom.uids import DEFLATED
+from harmony.dicom.scan import Scan, opened
+from harmony.dicom.transcode import encode
+from harmony.dicom.uids import DEFLATED, EXPLICIT_LITTLE_ENDIAN
 from harmony.errors import RequestError, UpstreamError
 
 MAX_FRAME_BYTES = 512 * 1024 * 1024
 MAX_INSTANCE_BYTES = 1024 * 1024 * 1024
 
-_FLOAT, _DOUBLE = 0x7FE00008, 0x7FE00009
-# pydicom reads files; of the head only the syntax counts.
-_HEAD = functools.partial(file_head, sop_class_uid="1.2", sop_instance_uid="1.2")
+_FLOAT, _DOUBLE, _PIXEL_DATA = 0x7FE00008, 0x7FE00009, 0x7FE00010
+_OFFSETS = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003))  # PS3.3 C.7.6.3
+_PHOTOMETRIC, _PLANAR = 0x00280004, 0x00280006
+# What samples are in once they are decoded. PS3.3 C.7.6.3.1.2.
+_SPACES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}
 
 
 def is_decodable(transfer_syntax: str) -> bool:
-    """Whether there is a decoder for it, or what is deflated in it can be inflated."""
-    if transfer_syntax in DEFLATED:
-        return True
+    """Whether what is compressed or deflated in it can be had as samples."""
+    if is_native(transfer_syntax):
+        return transfer_syntax in DEFLATED
     try:
         return bool(get_decoder(transfer_syntax).is_available)
     except NotImplementedError:
@@ -110,33 +112,61 @@ def samples_of(index: PixelIndex, frame: bytes) -> bytes:
 def decompressed(data: bytes, transfer_syntax: str) -> bytes:
     """A data set with its pixel data decoded, in explicit VR little endian.
 
-    What the pixel data need to be read is changed with them: Photometric Interpretation where
-    chroma was subsampled, Planar Configuration. The instance stays the same: a sample that was
-    lost in compression does not come back, and it says so as before. PS3.3 C.7.6.1.1.5.
+    With the pixel data go their offset tables, and what is needed to read them is changed:
+    Photometric Interpretation where chroma was subsampled or the compression had a space of its
+    own, Planar Configuration. All else stays byte for byte. The instance is the same: a sample
+    that was lost in compression does not come back, and it says so as before. PS3.3 C.7.6.1.1.5.
 
     Raises:
         RequestError: 406, it is larger than is decoded here.
-        UpstreamError: it is damaged.
+        UpstreamError: its pixels are damaged.
+        Malformed: it is no data set.
     """
-    try:
-        head = file_head(
-            sop_class_uid="1.2", sop_instance_uid="1.2", transfer_syntax=transfer_syntax
-        )
-        found = dcmread(io.BytesIO(head + data))
-        if transfer_syntax not in DEFLATED:
-            index = PixelIndex.of(data, transfer_syntax)
-            check_size(index)
-            if index.number_of_frames * _frame_bytes(index) > MAX_INSTANCE_BYTES:
-                raise too_large()
-            decompress(found, as_rgb=False, generate_instance_uid=False)
-        out = DicomBytesIO()
-        out.is_little_endian, out.is_implicit_VR = True, False
-        write_dataset(out, found)
-    except (RequestError, UpstreamError, MemoryError):
-        raise
-    except Exception as exc:  # decoders raise whatever comes to their mind
-        raise undecodable() from exc
-    return out.getvalue()
+    plain, syntax = opened(data, transfer_syntax)
+    if not syntax.explicit:
+        raise Malformed("it is in implicit VR, which its transfer syntax excludes")
+    if transfer_syntax in DEFLATED:
+        return bytes(plain)
+    index = PixelIndex.of(data, transfer_syntax)
+    check_size(index)
+    if index.number_of_frames * _frame_bytes(index) > MAX_INSTANCE_BYTES:
+        raise too_large()
+    written: list[bytes] = []
+    for tag, start, stop in _elements(plain, syntax):
+        if tag == _PIXEL_DATA:
+            frames = index.frames(data, range(1, index.number_of_frames + 1))
+            written.append(_pixel_data(index, [samples_of(index, frame) for frame in frames]))
+        elif tag == _PHOTOMETRIC:
+            space = _SPACES.get(index.photometric_interpretation, index.photometric_interpretation)
+            written.append(_element(tag, "CS", space.encode() + b" " * (len(space) % 2)))
+        elif tag == _PLANAR:
+            written.append(_element(tag, "US", b"\0\0"))
+        elif tag not in _OFFSETS:
+            written.append(plain[start:stop])
+    return b"".join(written)
+
+
+def _elements(data: bytes | mmap.mmap, syntax: Syntax) -> Iterator[tuple[int, int, int]]:
+    """Tag, start and stop of each element of the top level, its head included."""
+    scan = Scan(data, syntax)
+    begun: tuple[int, int] | None = None
+    for found in scan.elements(scan.top):
+        start = found.start - (12 if found.vr in LONG_VRS else 8)
+        if begun is not None:
+            yield *begun, start
+        begun = found.tag, start
+    if begun is not None:
+        yield *begun, len(data)
+
+
+def _pixel_data(index: PixelIndex, frames: list[bytes]) -> bytes:
+    value = b"".join(frames)
+    vr = "OW" if index.bits_allocated > 8 else "OB"
+    return _element(_PIXEL_DATA, vr, value + bytes(len(value) % 2))
+
+
+def _element(tag: int, vr: str, value: bytes) -> bytes:
+    return encode([Element(tag, vr, value)], SYNTAXES[EXPLICIT_LITTLE_ENDIAN])
 
 
 def too_large() -> RequestError:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 import trio
 
+from harmony.dicom.elements import Malformed
 from harmony.dicom.uids import EXPLICIT_LITTLE_ENDIAN
 from harmony.envelope import Instance
 
@@ -36,15 +37,19 @@ class _Unpacked:
         self._limiter = limiter
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        from harmony.rendering.decoding import MAX_INSTANCE_BYTES, decompressed, too_large
+        # Takes 40 MB for ever.
+        from harmony.rendering import decoding
 
         whole = bytearray()
         async for chunk in self._data:
             whole += chunk
-            if len(whole) > MAX_INSTANCE_BYTES:
-                raise too_large()
-        decoded = await trio.to_thread.run_sync(
-            decompressed, bytes(whole), self._transfer_syntax, limiter=self._limiter
-        )
+            if len(whole) > decoding.MAX_INSTANCE_BYTES:
+                raise decoding.too_large()
+        try:
+            decoded = await trio.to_thread.run_sync(
+                decoding.decompressed, bytes(whole), self._transfer_syntax, limiter=self._limiter
+            )
+        except Malformed as exc:
+            raise decoding.undecodable() from exc
         for start in range(0, len(decoded), _PIECE_BYTES):
             yield decoded[start : start + _PIECE_BYTES]

@@ -84,8 +84,8 @@ async def test_studies_series_and_instances_are_found_page_by_page(orthanc, tmp_
         ("j2k", True),
     ],
 )
-async def test_what_is_retrieved_equals_its_source(orthanc, tmp_path, syntax, private):
-    plan = {"series": 2, "instances": 4, "size": 64, "private": private}
+async def test_a_study_of_200_equals_its_source(orthanc, tmp_path, syntax, private):
+    plan = {"series": 2, "instances": 100, "size": 32, "private": private}
     made = load(orthanc, tmp_path, transfer_syntax=syntax, **plan)
     one = made[0]
 
@@ -102,7 +102,7 @@ async def test_what_is_retrieved_equals_its_source(orthanc, tmp_path, syntax, pr
     study, series, images = await asked(orthanc.gateway, work)
     by_uid = {each.sop_uid: each for each in made}
     assert sorted(found.SOPInstanceUID for found in study) == sorted(by_uid)
-    assert len(series) == 4
+    assert len(series) == 100
     for found in (*study, *series, *images):
         same(found, by_uid[found.SOPInstanceUID])
 
@@ -162,6 +162,53 @@ async def test_compressed_frames_are_the_fragments_of_the_source(orthanc, tmp_pa
     (frame,) = await asked(orthanc.gateway, work)
     source = dcmread(one.file)
     assert [frame] == list(generate_frames(source.PixelData, number_of_frames=1))
+
+
+COMPRESSED = ("rle", "jpegls", "j2k", "deflated")
+PLAIN = "1.2.840.10008.1.2.1"
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED)
+async def test_what_is_compressed_is_decoded_on_demand(orthanc, tmp_path, syntax):
+    made = load(orthanc, tmp_path, instances=3, size=64, transfer_syntax=syntax)
+    one = made[0]
+
+    def work(client):
+        uids = (one.study_uid, one.series_uid, one.sop_uid)
+        return (
+            client.retrieve_series(*uids[:2], media_types=(("application/dicom", PLAIN),)),
+            client.retrieve_instance_frames(
+                *uids, [1], media_types=(("application/octet-stream", PLAIN),)
+            ),
+        )
+
+    series, (frame,) = await asked(orthanc.gateway, work)
+    sources = {each.sop_uid: dcmread(each.file) for each in made}
+    assert sorted(found.SOPInstanceUID for found in series) == sorted(sources)
+    for found in series:
+        source = sources[found.SOPInstanceUID]
+        assert found.file_meta.TransferSyntaxUID == PLAIN
+        assert (found.pixel_array == source.pixel_array).all()
+        for element in source:
+            if element.keyword != "PixelData":
+                assert found[element.tag] == element
+    assert frame == sources[one.sop_uid].pixel_array.tobytes()
+
+
+async def test_what_cannot_be_decoded_is_406(orthanc, tmp_path, monkeypatch):
+    (one,) = load(orthanc, tmp_path, size=32, transfer_syntax="j2k")
+    monkeypatch.setattr("harmony.rendering.available", lambda: False)
+    path = f"/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
+    plain = f'multipart/related; type="{{}}"; transfer-syntax={PLAIN}'
+    with trio.fail_after(SECONDS):
+        async with orthanc.gateway(dicomweb={}) as running:
+            for url, kind in ((path, "dicom"), (f"{path}/frames/1", "octet-stream")):
+                answer = await running.client.get(
+                    running.dicomweb + url,
+                    headers={"accept": plain.format(f"application/{kind}")},
+                )
+                assert answer.status_code == 406
+                assert "transfer-syntax=*" in answer.json()["detail"]
 
 
 async def test_bulk_data_are_the_value_that_their_uri_names(orthanc, tmp_path):

@@ -16,7 +16,7 @@ from pydicom.pixels.utils import pixel_array
 from harmony.dicom.elements import Malformed
 from harmony.dicom.pixels import NoPixelData, NoSuchFrame
 from harmony.errors import RequestError, UpstreamError
-from harmony.rendering import available, pictures
+from harmony.rendering import available, decoding
 from harmony.rendering.pictures import picture
 from harmony.rendering.wanted import Region, Wanted, Window
 from tests.support.bad_pacs.instances import instance_from_dataset, instance_from_file
@@ -202,7 +202,7 @@ def test_damaged_pixels_are_the_fault_of_the_pacs_and_nothing_of_them_is_quoted(
 
 
 def test_a_frame_that_is_too_large_is_not_even_read(monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_FRAME_BYTES", 1000)
+    monkeypatch.setattr(decoding, "MAX_FRAME_BYTES", 1000)
     data, syntax, _ = of("CT_small.dcm")
     with pytest.raises(UpstreamError) as caught:
         png(data, syntax)
@@ -215,7 +215,7 @@ def test_a_syntax_without_a_decoder_is_501(monkeypatch):
     class Nothing:
         is_available = False
 
-    monkeypatch.setattr(pictures, "get_decoder", lambda uid: Nothing)
+    monkeypatch.setattr(decoding, "get_decoder", lambda uid: Nothing)
     with pytest.raises(RequestError) as caught:
         png(data, syntax)
     assert caught.value.http_status == 501
