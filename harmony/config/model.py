@@ -58,12 +58,24 @@ class HttpListener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """``[networks.NAME.cors]``: whose pages may read answers.
+
+    Attributes:
+        origins: as browsers write them; ``*`` for any.
+    """
+
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """``[networks.NAME]``: a set of listeners."""
 
     name: str
     bind_addr: str = "127.0.0.1"
     http: HttpListener = field(default_factory=HttpListener)
+    cors: Cors = field(default_factory=Cors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

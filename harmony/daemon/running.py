@@ -23,6 +23,8 @@ from harmony.telemetry.exchanges import Reporter
 from harmony.telemetry.log import get_logger
 from harmony.telemetry.metrics import Metrics
 from harmony.tls.contexts import TlsSetupError
+from harmony.web.asgi import AsgiApp
+from harmony.web.cors import Cors
 from harmony.web.host import HttpHost
 from harmony.web.router import Router
 
@@ -44,7 +46,7 @@ class Host(Protocol):
 
 class MakeHost(Protocol):
     def __call__(
-        self, app: Router, /, *, limits: HttpListener, host: str, kind: Literal["http", "admin"]
+        self, app: AsgiApp, /, *, limits: HttpListener, host: str, kind: Literal["http", "admin"]
     ) -> Host: ...
 
 
@@ -194,8 +196,11 @@ class Daemon:
         async with trio.open_nursery() as nursery:
             for name, router in self._assembly.routers.items():
                 network = self._configuration.networks[name]
+                app: AsgiApp = router
+                if network.cors.origins:
+                    app = Cors(router, network.cors.origins)
                 host = self._make_host(
-                    router, limits=network.http, host=network.bind_addr, kind="http"
+                    app, limits=network.http, host=network.bind_addr, kind="http"
                 )
                 address = _Address(
                     name, f"networks.{name}.http", network.bind_addr, network.http.port

@@ -58,7 +58,8 @@ class HttpEndpoint:
         self._pipeline = pipeline
         self._routers = routers
         self._observer = observer
-        self._passes_through = set(operations) <= {Operation.HTTP}
+        # An echo alone is no reason for an API.
+        self._passes_through = set(operations) <= {Operation.HTTP, Operation.ECHO}
 
     def claims(self) -> Collection[PathClaim]:
         return [PathClaim(network, self._options.path_prefix) for network in self._routers]

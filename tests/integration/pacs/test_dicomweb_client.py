@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 
+from tests.support.files import split
 from tests.support.studies import Kind, MadeInstance, Plan, write_studies
 
 T = TypeVar("T")
@@ -277,3 +278,67 @@ async def test_a_picture_is_the_frame_that_is_asked_for(orthanc, tmp_path):
     assert [each.format for each in opened] == ["JPEG", "PNG", "PNG"]
     source = dcmread(one.file)
     assert {each.size for each in opened} == {(source.Columns, source.Rows)}
+
+
+async def test_a_thumbnail_stands_for_a_series_and_a_study(orthanc, tmp_path):
+    made = load(orthanc, tmp_path, series=2, instances=5, size=48)
+    one = made[0]
+    in_series = [each for each in made if each.series_uid == one.series_uid]
+    numbers = {int(dcmread(each.file).InstanceNumber): each for each in in_series}
+    middle = numbers[sorted(numbers)[2]]
+    study = f"/studies/{one.study_uid}"
+    png = {"accept": "image/png"}
+    with trio.fail_after(SECONDS):
+        async with orthanc.gateway(dicomweb={}) as running:
+
+            async def get(path: str) -> bytes:
+                answer = await running.client.get(running.dicomweb + path, headers=png)
+                assert answer.status_code == 200, answer.text
+                assert answer.headers["content-type"] == "image/png"
+                data: bytes = answer.content
+                return data
+
+            of_series = await get(f"{study}/series/{one.series_uid}/thumbnail")
+            of_study = await get(f"{study}/thumbnail")
+            path = f"{study}/series/{one.series_uid}/instances/{middle.sop_uid}/thumbnail"
+            assert of_series == await get(path)
+            assert Image.open(BytesIO(of_study)).size == (128, 128)
+            for path, status in (
+                ("/studies/1.2.3.4/thumbnail", 404),
+                (f"{study}/series/1.2.3.4/thumbnail", 404),
+                (f"{study}/thumbnail?viewport=0,0", 400),
+            ):
+                answer = await running.client.get(running.dicomweb + path, headers=png)
+                assert answer.status_code == status
+            answer = await running.client.get(
+                f"{running.dicomweb}{study}/thumbnail", headers={"accept": "video/mp4"}
+            )
+            assert answer.status_code == 406
+
+
+async def test_a_study_is_rendered_picture_by_picture(orthanc, tmp_path):
+    kinds = (Kind.CT,)
+    made = load(orthanc, tmp_path, series=2, instances=3, size=32, kinds=kinds)
+    study = f"/studies/{made[0].study_uid}"
+    parts = 'multipart/related; type="image/png"'
+    with trio.fail_after(SECONDS):
+        async with orthanc.gateway(dicomweb={}) as running:
+            for path, count in ((study, 6), (f"{study}/series/{made[0].series_uid}", 3)):
+                answer = await running.client.get(
+                    f"{running.dicomweb}{path}/rendered", headers={"accept": parts}
+                )
+                assert answer.status_code == 200, answer.text
+                boundary = answer.headers["content-type"].rpartition("boundary=")[2]
+                found = split(answer.content, boundary.encode())
+                assert len(found) == count
+                for head, data in found:
+                    assert "Content-Type: image/png" in head
+                    assert Image.open(BytesIO(data)).size == (32, 32)
+            answer = await running.client.get(
+                f"{running.dicomweb}{study}/rendered", headers={"accept": "image/png"}
+            )
+            assert answer.status_code == 406
+            answer = await running.client.get(
+                f"{running.dicomweb}/studies/1.2.3.4/rendered", headers={"accept": parts}
+            )
+            assert answer.status_code == 404
