@@ -136,6 +136,7 @@ class Instance:
             time or after each other, get all of it; else it can be read once.
         size: bytes in `data` when known beforehand.
         originator: the C-MOVE that it is sent for, if it is.
+        without_bulk: pixel data and other bulk were left out, as the query allowed.
     """
 
     sop_class_uid: str
@@ -145,6 +146,7 @@ class Instance:
     repeatable: bool = False
     size: int | None = None
     originator: Originator | None = None
+    without_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ import trio
 
 from harmony.backends.results import check_limit, too_many
 from harmony.backends.retrieving import QUERIES, How, Retriever, nothing
+from harmony.backends.sparing import Sparing
 from harmony.backends.storing import Storer
 from harmony.dicom.status import StatusKind, kind
 from harmony.dimse import contexts
@@ -65,6 +66,7 @@ class Options:
     use_tls: bool = False
     tls: ClientTls | None = None
     retrieve: How = "auto"
+    without_bulk: bool = False
     receiver: str | Receiver | None = None
     max_associations: int = 4
     max_waiting: int = 32
@@ -133,6 +135,7 @@ class DicomBackend:
             arrivals = Arrivals(options.receiver.local_aet)
         self._arrivals = arrivals
         self._retriever = Retriever(self._pool, self._target, options.retrieve, arrivals)
+        self._sparing = Sparing(self._pool, self._target)
         self._storer = Storer(self._pool)
 
     @property
@@ -212,6 +215,10 @@ class DicomBackend:
             case Operation.FIND:
                 return await self._find(query, send)
             case Operation.GET:
+                if query.without_bulk and self._options.without_bulk:
+                    spared = await self._sparing.retrieve(query, send.send)
+                    if spared is not None:
+                        return spared
                 return await self._retriever.retrieve(query, send.send)
             case Operation.MOVE:
                 return await self._move(query, send)

@@ -39,7 +39,7 @@ Give: TypeAlias = Callable[[Match | Instance | Progress], Awaitable[None]]
 
 # It will be so for the next retrieve, too. PS3.7 annex C.
 _SERVICE_REFUSED = frozenset((CLASS_NOT_SUPPORTED, NOT_AUTHORISED, UNRECOGNISED_OPERATION))
-_NO_CONTEXT = "operation-not-supported"
+NO_CONTEXT = "operation-not-supported"
 # Codes of `harmony.dicom.status` that a PACS without an entry for the receiver ends with.
 _NO_ENTRY = frozenset(("destination-unknown", "nothing-arrived"))
 _PERHAPS_NO_ENTRY = frozenset(("sub-operations-failed", "unable-to-process"))
@@ -74,11 +74,11 @@ class Retriever:
             return await self._by_get_alone(query, give)
         if self._how == "move" or query.root in self._without_get:
             return await self._by_move(arrivals, query, give)
-        given = _Counting(give)
+        given = Counting(give)
         try:
             return await self._by_get(query, given)
         except UpstreamError as exc:
-            refused = exc.dimse_status in _SERVICE_REFUSED or exc.code == _NO_CONTEXT
+            refused = exc.dimse_status in _SERVICE_REFUSED or exc.code == NO_CONTEXT
             # Often for want of a transfer syntax, of which a receiver takes more.
             cannot_send = exc.dimse_status == UNABLE_TO_PERFORM
             if given.instances or not (refused or cannot_send):
@@ -92,16 +92,16 @@ class Retriever:
 
     async def _by_get_alone(self, query: Query, give: Give) -> Outcome:
         try:
-            return await self._by_get(query, _Counting(give))
+            return await self._by_get(query, Counting(give))
         except UpstreamError as exc:
-            if exc.code == _NO_CONTEXT and self._how == "auto":
+            if exc.code == NO_CONTEXT and self._how == "auto":
                 exc.hint = (
                     f"allow C-GET for calling AE title {self._target.local_aet} at the PACS, or "
                     "set `receiver` of this backend, so that C-MOVE can be used"
                 )
             raise
 
-    async def _by_get(self, query: Query, given: _Counting) -> Outcome:
+    async def _by_get(self, query: Query, given: Counting) -> Outcome:
         outcome = await self._pool.ask(
             _GET, contexts.for_get, lambda association: association.get(query, given)
         )
@@ -145,7 +145,7 @@ class Retriever:
             )
 
 
-class _Counting:
+class Counting:
     """Gives items on and counts the instances."""
 
     def __init__(self, give: Give) -> None:

@@ -27,7 +27,7 @@ class Kept:
     Attributes:
         size: bytes of the encoded data set.
         study_uid, series_uid: as the data set says; empty if it does not.
-        without_bulk: it was asked for so, and may lack its pixel data.
+        without_bulk: its pixel data were left out.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class Kept:
         *,
         study_uid: str,
         series_uid: str,
-        without_bulk: bool,
     ) -> None:
         self.sop_class_uid = instance.sop_class_uid
         self.sop_instance_uid = instance.sop_instance_uid
@@ -46,7 +45,7 @@ class Kept:
         self.size = size
         self.study_uid = study_uid
         self.series_uid = series_uid
-        self.without_bulk = without_bulk
+        self.without_bulk = instance.without_bulk
         self._where = where
 
     @property

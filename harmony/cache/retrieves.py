@@ -258,7 +258,7 @@ class Retrieves:
                     retrieve.backend = response.backend
                     async for item in response.items:
                         if isinstance(item, Instance):
-                            await self._keep(retrieve, item, query)
+                            await self._keep(retrieve, item)
                     retrieve.outcome = response.items.outcome
         except Exception as exc:
             retrieve.failure = exc  # whoever reads it raises it, whatever it is
@@ -269,7 +269,7 @@ class Retrieves:
                 del self._running[retrieve.key]
             retrieve.tell()
 
-    async def _keep(self, retrieve: _Retrieve, instance: Instance, query: Query) -> None:
+    async def _keep(self, retrieve: _Retrieve, instance: Instance) -> None:
         folder = self._folder
         assert folder is not None, "used outside of `run`"
         while retrieve.unread_bytes > self._limits.ahead_bytes and not self._has_room():
@@ -284,7 +284,6 @@ class Retrieves:
             size,
             study_uid=found.get(STUDY_INSTANCE_UID, ""),
             series_uid=found.get(SERIES_INSTANCE_UID, ""),
-            without_bulk=query.without_bulk,
         )
         slot = _Slot(kept, retrieve.request.backend, len(retrieve.places))
         retrieve.slots.append(slot)

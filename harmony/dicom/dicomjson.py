@@ -51,6 +51,9 @@ RetrieveUrl: TypeAlias = Callable[[Mapping[int, str]], str | None]
 _CHARACTER_SET = 0x00080005
 _CHARACTER_SET_KEY = f"{_CHARACTER_SET:08X}"
 _RETRIEVE_URL_KEY = "00081190"
+_ROWS_KEY = "00280010"
+_PIXEL_DATA = 0x7FE00010
+_PIXEL_DATA_KEY = f"{_PIXEL_DATA:08X}"
 _UIDS = (0x0020000D, 0x0020000E, 0x00080018)
 _UTF8 = "ISO_IR 192"
 _IMPLICIT = SYNTAXES[IMPLICIT_LITTLE_ENDIAN]
@@ -98,7 +101,9 @@ def matches_to_json(
     return [match_to_json(match, retrieve_url) for match in matches]
 
 
-def metadata_to_json(data: Data, transfer_syntax: str, bulk_uri: BulkUri) -> bytes:
+def metadata_to_json(
+    data: Data, transfer_syntax: str, bulk_uri: BulkUri, *, without_bulk: bool = False
+) -> bytes:
     """A whole instance as a JSON object, with URIs in place of bulk data. PS3.18 10.4.1.1.2.
 
     Bulk are the pixel data, and values of more than 4 KiB whose VR may be replaced. Of a file
@@ -108,12 +113,13 @@ def metadata_to_json(data: Data, transfer_syntax: str, bulk_uri: BulkUri) -> byt
         data: the data set, without file meta information.
         transfer_syntax: any of PS3.5 annex A.
         bulk_uri: gives the BulkDataURI of what stands at a path.
+        without_bulk: its pixel data were left out; an image has them all the same.
 
     Raises:
         Malformed: it is no data set, or is beyond a limit; nothing of it is quoted.
     """
     data, syntax = opened(data, transfer_syntax)
-    return _ToJson(data, MAX_INSTANCE_ELEMENTS, bulk_uri).row(syntax)
+    return _ToJson(data, MAX_INSTANCE_ELEMENTS, bulk_uri, without_bulk=without_bulk).row(syntax)
 
 
 def _undecodable(why: str) -> UpstreamError:
@@ -158,12 +164,22 @@ class _Item:
 class _ToJson(Walk[_Item]):
     """Makes the JSON object of each element as it passes."""
 
-    def __init__(self, data: Data, max_elements: int, bulk_uri: BulkUri | None) -> None:
+    def __init__(
+        self,
+        data: Data,
+        max_elements: int,
+        bulk_uri: BulkUri | None,
+        *,
+        without_bulk: bool = False,
+    ) -> None:
         super().__init__(data, max_elements)
         self._bulk_uri = bulk_uri
+        self._without_bulk = without_bulk
 
     def row(self, syntax: Syntax, retrieve_url: RetrieveUrl | None = None) -> bytes:
         found = self.walk(_Item({}, syntax.order, UNDECLARED, ()), syntax).found
+        if self._without_bulk and self._bulk_uri is not None and _is_bare_image(found):
+            found[_PIXEL_DATA_KEY] = {"vr": "OW", "BulkDataURI": self._bulk_uri((_PIXEL_DATA,))}
         if retrieve_url is not None and (url := retrieve_url(_uids_of(found))) is not None:
             found[_RETRIEVE_URL_KEY] = {"vr": "UR", "Value": [url]}
         row = _encode(_ordered(found))
@@ -240,6 +256,11 @@ class _ToJson(Walk[_Item]):
             return False
         self.sequence(item, tag, items)
         return True
+
+
+def _is_bare_image(found: dict[str, Json]) -> bool:
+    """Whether it describes pixels and has none."""
+    return _ROWS_KEY in found and not any(_key_of(tag) in found for tag in _PIXELS)
 
 
 def _uids_of(found: dict[str, Json]) -> dict[int, str]:

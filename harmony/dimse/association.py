@@ -185,19 +185,23 @@ class Association:
                 if seen > query.offset:
                     await emit(match)
 
-    async def get(self, query: Query, emit: Emit) -> Outcome:
+    async def get(self, query: Query, emit: Emit, *, abstract_syntax: str | None = None) -> Outcome:
         """C-GET. PS3.4 C.4.3, PS3.7 9.1.3.
 
         Each instance is emitted when its command is there, and answered when its reader has
         taken the last byte. What the peer counted since the one before is emitted just before
         it: the first item is never a mere promise.
 
+        Args:
+            abstract_syntax: of the service; None for that of the query's model.
+
         Raises:
             RequestError, UpstreamError
         """
         seconds = self._target.timeouts.get_seconds
+        service = abstract_syntax or MODELS[Operation.GET][query.root]
         with self._operation(Operation.GET):
-            context = self._context_of(Operation.GET, MODELS[Operation.GET][query.root])
+            context = self._context_of(Operation.GET, service)
             await self._send_query(context, CommandField.C_GET_RQ, query)
             received = 0
             pending: SubOperations | None = None

@@ -21,6 +21,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 FIND = {Root.PATIENT: "1.2.840.10008.5.1.4.1.2.1.1", Root.STUDY: "1.2.840.10008.5.1.4.1.2.2.1"}
 MOVE = {Root.PATIENT: "1.2.840.10008.5.1.4.1.2.1.2", Root.STUDY: "1.2.840.10008.5.1.4.1.2.2.2"}
 GET = {Root.PATIENT: "1.2.840.10008.5.1.4.1.2.1.3", Root.STUDY: "1.2.840.10008.5.1.4.1.2.2.3"}
+# Composite Instance Retrieve Without Bulk Data, PS3.4 Z.
+GET_WITHOUT_BULK = "1.2.840.10008.5.1.4.1.2.5.3"
 MODELS = {Operation.FIND: FIND, Operation.MOVE: MOVE, Operation.GET: GET}
 
 NATIVE = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
@@ -122,6 +124,14 @@ def for_get() -> tuple[Proposal, ...]:
             proposals.append(Proposal(uid, (syntax,), receive=True))
     proposals += [Proposal(uid, NATIVE, receive=True) for uid in _OTHERS]
     return tuple(proposals)
+
+
+def for_get_without_bulk() -> tuple[Proposal, ...]:
+    """The same without pixel data, for which no transfer syntax matters."""
+    return (
+        Proposal(GET_WITHOUT_BULK, NATIVE),
+        *(Proposal(uid, NATIVE, receive=True) for uid in (*_COMPRESSIBLE, *_OTHERS)),
+    )
 
 
 def for_store(wanted: Iterable[tuple[str, str]]) -> tuple[Proposal, ...]:

@@ -95,6 +95,9 @@ def _row(kept: Kept, resource: Resource, row: Callable[[bytes], bytes]) -> bytes
 
     try:
         with kept.view() as data:
-            return row(metadata_to_json(data, kept.transfer_syntax, bulk_uri))
+            found = metadata_to_json(
+                data, kept.transfer_syntax, bulk_uri, without_bulk=kept.without_bulk
+            )
+            return row(found)
     except Malformed as exc:
         raise damaged(str(exc)) from None

@@ -118,7 +118,12 @@ class Pacs:
     def _what_is_asked(self, request: RequestEnvelope) -> Sequence[Item]:
         assert request.query is not None
         uids = next((k.values for k in request.query.keys if k.tag == 0x00080018), None)
-        return [instance(int(uid.rpartition(".")[2])) for uid in uids or ("1", "2", "3")]
+        return [
+            dataclasses.replace(
+                instance(int(uid.rpartition(".")[2])), without_bulk=request.query.without_bulk
+            )
+            for uid in uids or ("1", "2", "3")
+        ]
 
     @contextlib.asynccontextmanager
     async def exchange(self, request: RequestEnvelope) -> AsyncIterator[ResponseEnvelope]:
@@ -281,6 +286,15 @@ async def test_what_was_retrieved_without_bulk_serves_nobody_who_needs_it(tmp_pa
         assert len(pacs.asked) == 1
         await take(retrieves, an_image(1))
         assert len(pacs.asked) == 2
+
+
+async def test_what_came_whole_serves_everybody_however_it_was_asked_for(tmp_path):
+    pacs = Pacs(lambda request: [instance(1)])
+    async with cache(pacs, tmp_path) as retrieves:
+        await take(retrieves, a_get(without_bulk=True))
+        assert retrieves.keeps(an_image(1))
+        await take(retrieves, an_image(1))
+        assert len(pacs.asked) == 1
 
 
 async def test_an_instance_of_a_retrieve_under_way_is_waited_for(tmp_path):
