@@ -17,12 +17,14 @@ RUN := .venvs/run
 TEST := .venvs/test
 CHECK := .venvs/check
 BROWSER := .venvs/browser
+# Where `make test-browser` puts it; the demo gives it out if it is there.
+OHIF := $(CURDIR)/.venvs/ohif/package/dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(RUN)/.made ## run a sample PACS with an HTTP API in front of it; needs nothing else
-	$(RUN)/bin/harmony demo $(ARGS)
+	$(RUN)/bin/harmony demo $(if $(wildcard $(OHIF)/index.html),--viewer $(OHIF)) $(ARGS)
 
 test: $(TEST)/.made peers ## run all tests, warnings as errors; installs Orthanc and DCMTK if root
 	$(TEST)/bin/python -m pytest -W error -n $(JOBS) --dist loadscope $(ARGS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -64,9 +66,16 @@ def _listen(held: contextlib.ExitStack, port: int) -> int:
     return number
 
 
-def configuration_text(ports: Ports) -> str:
-    """The file, with comments."""
-    return _TEXT.format(
+def configuration_text(ports: Ports, viewer: Path | None = None) -> str:
+    """The file, with comments.
+
+    Args:
+        viewer: folder of OHIF's build, which is given out beside the rest then.
+    """
+    text = _TEXT
+    if viewer is not None:
+        text += _VIEWER.replace("@viewer@", json.dumps(str(viewer)))
+    return text.format(
         ports=ports,
         host=HOST,
         pacs=PACS_AET,
@@ -150,4 +159,25 @@ port = {ports.admin}
 
 [log]
 level = "warning"  # "info" writes a line for each request
+"""
+
+_VIEWER: Final = """
+
+# The viewer's own files; what it asks for is DICOMweb.
+
+[pipelines.viewer]
+description = "OHIF, at http://{host}:{ports.http}/"
+endpoints = ["viewer"]
+backends = ["ohif"]
+
+[endpoints.viewer]
+service = "http"
+options = {{ path_prefix = "/" }}
+
+[backends.ohif]
+service = "files"
+[backends.ohif.options]
+folder = @viewer@
+fallback = true
+overrides = {{ "app-config.js" = "app-config.js" }}
 """

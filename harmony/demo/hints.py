@@ -71,12 +71,14 @@ def _json(body: Mapping[str, str]) -> tuple[str, ...]:
     return ("-H", "Content-Type: application/json", "-d", json.dumps(body))
 
 
-def try_lines(ports: Ports, folder: Path) -> list[str]:
+def try_lines(ports: Ports, folder: Path, *, viewer: bool = False) -> list[str]:
     """Where everything is and what to do with it, in a dozen lines and some.
 
     Args:
         folder: absolute, so that the lines work wherever they are pasted.
+        viewer: whether OHIF is there, too.
     """
+    look = [f"OHIF   http://{HOST}:{ports.http}/, in a browser"] if viewer else []
     return [
         f"DICOM  {PACS_AET} at {HOST}:{ports.pacs}, with invented studies in many scripts",
         *(f"  {line}" for line in dicom_lines(ports, folder)),
@@ -84,6 +86,7 @@ def try_lines(ports: Ports, folder: Path) -> list[str]:
         *(f"  {line}" for line in http_lines(ports, folder)),
         f"Web    http://{HOST}:{ports.http}{WEB_PREFIX}, DICOMweb for viewers",
         *(f"  {line}" for line in web_lines(ports)),
+        *look,
         f"Admin  http://{HOST}:{ports.admin}/readyz and /metrics",
         f"Files  {folder}",
     ]

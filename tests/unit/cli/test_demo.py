@@ -132,3 +132,24 @@ def test_temporary_files_go_where_the_environment_says(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert demo.run(parse()) == 0
     assert Path(os.path.dirname(no_archive[0])) == tmp_path
+
+
+def test_a_viewer_is_given_out_beside_the_rest(parse, no_archive, serve, tmp_path):
+    build = tmp_path / "dist"
+    build.mkdir()
+    (build / "index.html").write_text("<html>")
+    assert demo.run(parse("--viewer", str(build))) == 0
+    ((_, _, lines),) = serve
+    assert any(line.startswith("OHIF ") for line in lines)
+    target = tmp_path / "demo"
+    assert demo.run(parse("--write", str(target), "--viewer", str(build))) == 0
+    assert load(target / "config.toml").findings == ()
+    example = Path(__file__).parents[3] / "examples" / "ohif" / "app-config.js"
+    ours = (target / "app-config.js").read_text()
+    assert example.read_text().endswith(ours)
+
+
+def test_what_is_no_viewer_is_refused(parse, no_archive, tmp_path, capsys):
+    assert demo.run(parse("--viewer", str(tmp_path))) == 2
+    assert "no index.html" in capsys.readouterr().err
+    assert no_archive == []
