@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harmony.config import dicom_rules, listeners, names, routes, tls_rules
+from harmony.config import dicom_rules, listeners, names, routes, security_rules, tls_rules
 from harmony.config.building import build_configuration
 from harmony.config.findings import (
     FILE_START,
@@ -127,7 +127,13 @@ class _Work:
 
     def judge(self, merged: Merged) -> None:
         """L2."""
-        rules = [*dicom_rules.RULES, *listeners.RULES, *routes.RULES, *tls_rules.RULES]
+        rules = [
+            *dicom_rules.RULES,
+            *listeners.RULES,
+            *routes.RULES,
+            *tls_rules.RULES,
+            *security_rules.RULES,
+        ]
         if self.incomplete:
             reason = f"names (rules 201 to 209, 225): {self.incomplete}"
             self.skipped.append(Skipped(layer=Layer.MEANING, reason=reason))

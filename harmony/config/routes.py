@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.merging import DEFAULT_NETWORK, Definition, Merged, names
+from harmony.config.schemas import mapping
 
-DEFAULT_PREFIX = "/"
+# Services that are mounted below a path, and where unless they say.
+DEFAULT_PREFIXES: Mapping[str, str] = MappingProxyType({"dicomweb": "/dicom-web", "http": "/"})
 _SEGMENTS = re.compile(r"(?:/[^/\s?#%\\\x00-\x1f\x7f]+)+")
 
 
@@ -36,6 +39,28 @@ def prefix_taken_twice(merged: Merged) -> Iterator[Finding]:
         )
 
 
+def prefix_inside_another(merged: Merged) -> Iterator[Finding]:
+    """W243: a prefix inside another one's, but for `/`, which has all of them inside."""
+    mounts = list(_mounts(merged))
+    for network, endpoint in mounts:
+        prefix = _prefix_of(endpoint)
+        for other_network, other in mounts:
+            around = _prefix_of(other)
+            inside = around != "/" and prefix.startswith(f"{around}/")
+            path: KeyPath = (*endpoint.path, "options", "path_prefix")
+            if network == other_network and inside and endpoint.source.is_written(path):
+                yield endpoint.source.finding(
+                    "HRM-W243",
+                    path,
+                    at=endpoint.source.value_span(path),
+                    hint="give it a prefix of its own, so that nobody takes one for the other",
+                    related=(other.related(f"endpoint `{other.name}`"),),
+                    prefix=prefix,
+                    other=around,
+                    name=other.name,
+                )
+
+
 def not_a_path_prefix(merged: Merged) -> Iterator[Finding]:
     """E244: a prefix that no request path can begin with, or that reads two ways."""
     for prefix in merged.judged.get("HRM-E244", ()):
@@ -59,7 +84,7 @@ def _mounts(merged: Merged) -> Iterator[tuple[str, Definition]]:
     for pipeline in merged.intact("pipelines"):
         for name in names(pipeline.table, "endpoints"):
             endpoint = merged.definitions["endpoints"].get(name)
-            if endpoint is None or not endpoint.intact or endpoint.table.get("service") != "http":
+            if endpoint is None or not endpoint.intact or not _is_mounted(endpoint):
                 continue
             for network in names(pipeline.table, "networks") or [DEFAULT_NETWORK]:
                 if (network, name) not in seen:
@@ -67,10 +92,13 @@ def _mounts(merged: Merged) -> Iterator[tuple[str, Definition]]:
                     yield network, endpoint
 
 
+def _is_mounted(endpoint: Definition) -> bool:
+    return endpoint.table.get("service") in DEFAULT_PREFIXES
+
+
 def _prefix_of(endpoint: Definition) -> str:
-    options = endpoint.table.get("options")
-    given = options.get("path_prefix") if isinstance(options, Mapping) else None
-    return given if isinstance(given, str) else DEFAULT_PREFIX
+    given = mapping(endpoint.table.get("options")).get("path_prefix")
+    return given if isinstance(given, str) else DEFAULT_PREFIXES[str(endpoint.table["service"])]
 
 
-RULES = (prefix_taken_twice, not_a_path_prefix)
+RULES = (prefix_taken_twice, prefix_inside_another, not_a_path_prefix)

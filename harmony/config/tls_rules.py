@@ -6,8 +6,10 @@ import base64
 import re
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+from harmony.config.certificates import validity
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.merging import Judged, Merged
 from harmony.config.reading import UnreadableFile, read_bytes
@@ -25,7 +27,7 @@ _NOT_A_PAIR = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIG
 
 def unreadable_file(merged: Merged) -> Iterator[Finding]:
     """E261: no file is there, or it may not be read."""
-    for given in _pem_files(merged):
+    for given in merged.judged.get("HRM-E261", ()):
         try:
             _read(merged, given)
         except UnreadableFile as error:
@@ -98,6 +100,26 @@ def key_of_another_certificate(merged: Merged) -> Iterator[Finding]:
             )
 
 
+def expired(merged: Merged) -> Iterator[Finding]:
+    """E263: a certificate whose time is over or has not come."""
+    now = datetime.now(UTC)
+    for given in _pem_files(merged):
+        data = _content(merged, given)
+        if data is None or _is_key(given) or not _holds_certificates(data):
+            continue
+        begin, end = validity(_CERTIFICATE.findall(data)[0])
+        if begin <= now <= end:
+            continue
+        late = now > end
+        yield _finding(
+            given,
+            "HRM-E263",
+            "have it renewed, or check the clock of this machine",
+            file=given.text,
+            when=f"expired on {end:%Y-%m-%d}" if late else f"is not valid before {begin:%Y-%m-%d}",
+        )
+
+
 def unverified(merged: Merged) -> Iterator[Finding]:
     """W268: TLS with whoever answers."""
     for backend in merged.intact("backends"):
@@ -114,7 +136,9 @@ def unverified(merged: Merged) -> Iterator[Finding]:
 
 
 def _pem_files(merged: Merged) -> Iterator[Judged]:
-    yield from merged.judged.get("HRM-E261", ())
+    for given in merged.judged.get("HRM-E261", ()):
+        if given.path[-1] != "file":  # of a secret
+            yield given
 
 
 def _read(merged: Merged, given: Judged) -> bytes:
@@ -179,4 +203,11 @@ def _finding(given: Judged, code: str, hint: str, **fields: object) -> Finding:
     )
 
 
-RULES = (unreadable_file, not_pem, encrypted_key, key_of_another_certificate, unverified)
+RULES = (
+    unreadable_file,
+    not_pem,
+    encrypted_key,
+    key_of_another_certificate,
+    expired,
+    unverified,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harmony.config.findings import Finding, Loaded
+from harmony.config.findings import Finding, Layer, Loaded, Severity
 from harmony.config.loading import load_files
 from harmony.config.rules import File
 from harmony.config.schemas import Schemas, builtin_schemas
@@ -61,7 +61,12 @@ def load_text(
 
 
 def codes(loaded: Loaded) -> list[str]:
-    return [finding.code for finding in loaded.findings]
+    """Of all findings but the notes on what the files say."""
+    return [
+        finding.code
+        for finding in loaded.findings
+        if finding.severity is not Severity.NOTE or finding.layer is Layer.FILES
+    ]
 
 
 def only(loaded: Loaded, code: str) -> Finding:

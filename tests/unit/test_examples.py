@@ -53,7 +53,8 @@ async def test_an_example_is_valid_and_can_be_assembled(file):
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
-def test_a_snippet_is_valid(snippet, tmp_path):
+def test_a_snippet_is_valid(snippet, tmp_path, monkeypatch):
+    monkeypatch.setenv("DICOMWEB_TOKEN", "secret")
     file = tmp_path / "config.toml"
     file.write_text(snippet if "[pipelines." in snippet else snippet + AROUND)
     errors = [each for each in load(file).findings if each.severity is Severity.ERROR]

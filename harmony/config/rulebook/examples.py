@@ -24,6 +24,11 @@ endpoints = ["web"]
 backends = ["pacs"]
 """
 WHOLE = PIPELINE + WEB + PACS
+ORIGIN = """\
+[backends.origin]
+service = "http"
+options = { url = "https://files.example" }
+"""
 SCP = """\
 [endpoints.scp]
 service = "dicom"
@@ -39,6 +44,15 @@ MTAxMDAwMDAwWhcNNDYwMTAxMDAwMDAwWjASMRAwDgYDVQQDDAdleGFtcGxlMCow
 BQYDK2VwAyEAQQUaPVwHt6aVzWvwkmdK3VOyyOpkn8Eqkad/RDhSUGYwBQYDK2Vw
 A0EAEx4iEMEvOgwTj6zKO7KptB0Duu6mfIr7t4kzW23Se8Z95JUT26OfWb8tZn/3
 XOmWqOr/x0JE8CjZM/Lc8NbvCA==
+-----END CERTIFICATE-----
+"""
+EXPIRED = """\
+-----BEGIN CERTIFICATE-----
+MIHQMIGDoAMCAQICAQEwBQYDK2VwMBIxEDAOBgNVBAMMB2V4YW1wbGUwHhcNMjAw
+MTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjASMRAwDgYDVQQDDAdleGFtcGxlMCow
+BQYDK2VwAyEAdKm/17oaP0KrF5PySvBoEtKHoPB0Z0YeptHdFSD4SwEwBQYDK2Vw
+A0EA4ypU6uByrmtAHc5QQYiVKYNXZwfBl763OiIY1MdATxNo/n11uM0cNeBs+0sN
+IOvW6byDlVqTjrq7+/qgyNYIAg==
 -----END CERTIFICATE-----
 """
 KEY = """\

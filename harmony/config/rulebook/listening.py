@@ -32,6 +32,25 @@ ENTRIES = (
         ),
     ),
     Rule(
+        code="HRM-W243",
+        title="path prefix inside another",
+        template="`{prefix}` lies inside `{other}` of endpoint `{name}`; the longer one wins",
+        explanation="A request goes to the endpoint with the longest prefix that fits, so some "
+        "paths below the shorter one never reach its endpoint. `/` is meant for what is left.",
+        bad=main_file(
+            WHOLE.replace('endpoints = ["web"]', 'endpoints = ["web", "other"]').replace(
+                '"http"\n', '"http"\noptions = { path_prefix = "/dicom" }\n'
+            )
+            + '\n[endpoints.other]\nservice = "http"\noptions = { path_prefix = "/dicom/x" }\n'
+        ),
+        good=main_file(
+            WHOLE.replace('endpoints = ["web"]', 'endpoints = ["web", "other"]').replace(
+                '"http"\n', '"http"\noptions = { path_prefix = "/dicom" }\n'
+            )
+            + '\n[endpoints.other]\nservice = "http"\noptions = { path_prefix = "/x" }\n'
+        ),
+    ),
+    Rule(
         code="HRM-E244",
         title="not a path prefix",
         template="path prefix `{value}` must start with `/`, without `//`, `..` or a final `/`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harmony.config.rulebook.examples import (
     CERTIFICATE,
     ENCRYPTED_KEY,
+    EXPIRED,
     KEY,
     OTHER_KEY,
     with_tls,
@@ -19,8 +20,8 @@ ENTRIES = (
         code="HRM-E261",
         title="file cannot be read",
         template="`{key}`: no readable file `{file}`: {reason}",
-        explanation="A certificate or key is not where the path says, or this user may not read "
-        "it. A relative path starts at the folder of the main file.",
+        explanation="A certificate, a key or a secret is not where the path says, or this user may "
+        "not read it. A relative path starts at the folder of the main file.",
         bad=with_tls('ca_file = "hospital.pem"'),
         good=with_tls('ca_file = "hospital.pem"', File("hospital.pem", CERTIFICATE)),
     ),
@@ -33,6 +34,15 @@ ENTRIES = (
         "between follow it.",
         bad=with_tls(_PAIR, File("harmony.pem", CERTIFICATE), File("harmony.key", OTHER_KEY)),
         good=_OF_A_PAIR,
+    ),
+    Rule(
+        code="HRM-E263",
+        title="certificate out of its time",
+        template="certificate `{file}` {when}",
+        explanation="A certificate counts from its first to its last day, by the clock of whoever "
+        "looks at it. Of a file with several, the first is looked at here.",
+        bad=with_tls('ca_file = "hospital.pem"', File("hospital.pem", EXPIRED)),
+        good=with_tls('ca_file = "hospital.pem"', File("hospital.pem", CERTIFICATE)),
     ),
     Rule(
         code="HRM-E266",

@@ -65,8 +65,9 @@ def test_a_title_without_fault_is_what_the_value_representation_allows(title):
 )
 def test_titles_of_a_backend(tmp_path, aet, local_aet, code, at):
     text = WEB + backend(aet, local_aet)
-    (found,) = load_text(tmp_path, text).findings
-    assert found.code == code
+    loaded = load_text(tmp_path, text)
+    assert codes(loaded) == [code]
+    found = only(loaded, code)
     assert marked(text, found) == at
 
 
