@@ -16,6 +16,7 @@ from harmony.cli.exits import Exit
 from harmony.cli.files import choose_file
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+VALIDATE_FORMATS = ("text", "json", "github", "sarif")
 LOG_FORMATS = ("auto", "console", "json", "logfmt")
 
 
@@ -67,7 +68,20 @@ def _parser() -> argparse.ArgumentParser:
         "validate", help="list everything that is wrong with a file", allow_abbrev=False
     )
     _add_file(validate)
-    validate.add_argument("--format", choices=("text", "json"), default="text")
+    validate.add_argument("--format", choices=VALIDATE_FORMATS, default="text")
+    validate.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="leave out a warning, such as W304; may repeat",
+    )
+    validate.add_argument(
+        "--no-files", action="store_true", help="look at no certificates, keys and secrets"
+    )
+    validate.add_argument(
+        "--no-environment", action="store_true", help="look at no environment variables"
+    )
     validate.add_argument("--deny-warnings", action="store_true", help="exit 1 for warnings too")
     validate.add_argument("-v", "--verbose", action="store_true", help="show notes too")
     validate.add_argument("--no-color", action="store_true", help="as with NO_COLOR set")
@@ -116,16 +130,23 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _validate(arguments: argparse.Namespace) -> int:
     if not _choose(arguments):
         return Exit.USAGE
+    from harmony.cli.validating import Formats, ignored_codes
     from harmony.config import Severity, load
-    from harmony.config.report import render_json, render_text
 
-    loaded = load(arguments.file)
-    if arguments.format == "json":
-        text = render_json(loaded, verbose=arguments.verbose)
-    else:
-        colour = use_colour(sys.stdout, refused=arguments.no_color)
-        text = render_text(loaded, verbose=arguments.verbose, colour=colour)
-    sys.stdout.write(text)
+    try:
+        ignored = ignored_codes(arguments.ignore)
+    except ValueError as exc:
+        print(f"harmony validate: {exc}", file=sys.stderr)
+        return Exit.USAGE
+    loaded = load(
+        arguments.file,
+        files=not arguments.no_files,
+        environment=not arguments.no_environment,
+        ignored=ignored,
+    )
+    colour = use_colour(sys.stdout, refused=arguments.no_color)
+    formats = Formats(verbose=arguments.verbose, colour=colour)
+    sys.stdout.write(formats.render(loaded, arguments.format))
     denied = arguments.deny_warnings and loaded.count(Severity.WARNING)
     return Exit.FINDINGS if loaded.configuration is None or denied else Exit.OK
 

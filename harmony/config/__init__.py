@@ -20,6 +20,7 @@ Importing this package is cheap: the JSON Schema library is loaded by the first 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from harmony.config.findings import Finding, Loaded, Severity, Skipped
@@ -28,11 +29,23 @@ from harmony.config.model import Configuration
 __all__ = ["Configuration", "Finding", "Loaded", "Severity", "Skipped", "load"]
 
 
-def load(path: Path) -> Loaded:
+def load(
+    path: Path,
+    *,
+    files: bool = True,
+    environment: bool = True,
+    ignored: Collection[str] = (),
+) -> Loaded:
     """Read the configuration whose main file is `path`, and everything it leads to.
 
     Whatever is wrong with the files comes back as findings; nothing is raised for it.
-    """
-    from harmony.config.loading import load_files  # imports jsonschema, which takes 0.1 s
 
-    return load_files(path)
+    Args:
+        files: whether files that the configuration names, such as certificates, are looked at.
+        environment: whether environment variables that it names must be set.
+        ignored: codes of warnings and notes that are left out.
+    """
+    from harmony.config.loading import Checks, load_files  # jsonschema takes 0.1 s
+
+    checks = Checks(files=files, environment=environment, ignored=frozenset(ignored))
+    return load_files(path, checks=checks)

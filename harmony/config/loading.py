@@ -17,6 +17,7 @@ from harmony.config.findings import (
     Severity,
     Skipped,
 )
+from harmony.config.ignoring import without_ignored
 from harmony.config.merging import Merged, merge, object_of
 from harmony.config.schemas import MAIN, PIPELINES, Schemas, builtin_schemas, mapping
 from harmony.config.sources import Source, read_source
@@ -24,18 +25,37 @@ from harmony.config.structure import MAX_FINDINGS, check_structure
 from harmony.config.wording import near
 
 MAX_FILES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Which checks there are.
+
+    Attributes:
+        files: of files that the configuration names.
+        environment: of environment variables.
+        ignored: codes of warnings and notes that are left out.
+    """
+
+    files: bool = True
+    environment: bool = True
+    ignored: frozenset[str] = frozenset()
+
+
 DEFAULT_FOLDER = "pipelines"
 
 
-def load_files(path: Path, schemas: Schemas | None = None) -> Loaded:
+def load_files(path: Path, schemas: Schemas | None = None, checks: Checks | None = None) -> Loaded:
     """See `harmony.config.load`; `schemas` are those of this version if None."""
-    work = _Work(schemas=schemas or builtin_schemas())
+    checks = checks or Checks()
+    work = _Work(schemas=schemas or builtin_schemas(), checks=checks)
     main = work.read(path, MAIN)
     if not any(finding.code == "HRM-E001" for finding in work.findings):
         for file in work.further_files(main, path):
             work.read(file, PIPELINES)
     merged = merge(work.intact, work.broken, work.schemas, path.parent)
     work.judge(merged)
+    work.findings = without_ignored(work.findings, work.sources, checks.ignored)
     configuration = None
     if not any(finding.severity is Severity.ERROR for finding in work.findings):
         configuration = build_configuration(path, merged)
@@ -58,6 +78,7 @@ class _Work:
     """
 
     schemas: Schemas
+    checks: Checks
     sources: list[Source] = field(default_factory=list)
     intact: list[tuple[Source, str]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -127,13 +148,16 @@ class _Work:
 
     def judge(self, merged: Merged) -> None:
         """L2."""
-        rules = [
-            *dicom_rules.RULES,
-            *listeners.RULES,
-            *routes.RULES,
-            *tls_rules.RULES,
-            *security_rules.RULES,
-        ]
+        rules = [*dicom_rules.RULES, *listeners.RULES, *routes.RULES, *security_rules.RULES]
+        if self.checks.files:
+            rules += tls_rules.OF_FILES
+        else:
+            self._leave_out("certificates, keys and secrets in files (`--no-files`)")
+        if self.checks.environment:
+            rules += security_rules.OF_THE_ENVIRONMENT
+        else:
+            self._leave_out("environment variables (`--no-environment`)")
+        rules += tls_rules.RULES
         if self.incomplete:
             reason = f"names (rules 201 to 209, 225): {self.incomplete}"
             self.skipped.append(Skipped(layer=Layer.MEANING, reason=reason))
@@ -141,6 +165,9 @@ class _Work:
             rules = [*names.RULES, *rules]
         for rule in rules:
             self.findings.extend(rule(merged))
+
+    def _leave_out(self, reason: str) -> None:
+        self.skipped.append(Skipped(layer=Layer.MEANING, reason=reason))
 
     def with_excerpts(self) -> Iterator[Finding]:
         """The findings with the lines they are about, now that all secrets are known."""

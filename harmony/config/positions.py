@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import tomli
@@ -18,6 +18,7 @@ from harmony.config.findings import KeyPath, Position, Span
 
 _KEY = re.compile(r"""[ \t]*("(?:\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*(\.?)""")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|\#[^\n]*)*", re.VERBOSE)
+_COMMENT = re.compile(r"#[^\n]*")
 _SCALAR = re.compile(
     r'''
       """(?:\\.|[^\\])*?"{3,5}           # a closing delimiter may follow two quotes of the text
@@ -42,9 +43,26 @@ class Place:
     value: Span
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """A comment, from its ``#`` on; `alone` if there is nothing else on its line."""
+
+    line: int
+    column: int
+    text: str
+    alone: bool
+
+
 def locate(text: str) -> Mapping[KeyPath, Place]:
     """Map the path of every key, table and array item of a valid TOML document to its place."""
     return _Scanner(text).scan()
+
+
+def comments_in(text: str) -> Sequence[Comment]:
+    """The comments of a valid TOML document, in order."""
+    scanner = _Scanner(text)
+    scanner.scan()
+    return [scanner.comment(at) for at in sorted(scanner.comments)]
 
 
 class _Scanner:
@@ -52,6 +70,18 @@ class _Scanner:
         self._text = text
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._places: dict[KeyPath, Place] = {}
+        self.comments: set[int] = set()  # where they begin
+
+    def comment(self, at: int) -> Comment:
+        """The comment that begins there."""
+        start = self._position(at)
+        end = self._text.find("\n", at)
+        return Comment(
+            line=start.line,
+            column=start.column,
+            text=self._text[at : end if end >= 0 else len(self._text)].rstrip(),
+            alone=not self._text[self._line_starts[start.line - 1] : at].strip(),
+        )
 
     def scan(self) -> Mapping[KeyPath, Place]:
         table: KeyPath = ()
@@ -129,6 +159,8 @@ class _Scanner:
     def _skip_blank(self, at: int) -> int:
         match = _BLANK.match(self._text, at)
         assert match is not None
+        for found in _COMMENT.finditer(match[0]):
+            self.comments.add(match.start() + found.start())
         return match.end()
 
     def _span(self, start: int, end: int) -> Span:

@@ -159,9 +159,9 @@ def _at(given: Judged, code: str, hint: str, **fields: object) -> Finding:
     )
 
 
+OF_THE_ENVIRONMENT = (variable_not_set,)
 RULES = (
     secret_in_plain_text,
-    variable_not_set,
     not_a_url,
     credentials_in_the_clear,
     dicom_without_tls,

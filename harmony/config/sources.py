@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomli
@@ -18,7 +18,7 @@ from harmony.config.findings import (
     Related,
     Span,
 )
-from harmony.config.positions import Place, locate
+from harmony.config.positions import Comment, Place, comments_in, locate
 from harmony.config.reading import UnreadableFile, read_bytes
 from harmony.config.rules import RULES
 from harmony.config.wording import printable
@@ -143,6 +143,11 @@ class Source:
     @functools.cached_property
     def _lines(self) -> list[str]:
         return self._text.split("\n")
+
+    @property
+    def comments(self) -> Sequence[Comment]:
+        """Of a file that is TOML."""
+        return comments_in(self._text) if self.document and "#" in self._text else ()
 
     @functools.cached_property
     def _places(self) -> Mapping[KeyPath, Place]:

@@ -203,11 +203,5 @@ def _finding(given: Judged, code: str, hint: str, **fields: object) -> Finding:
     )
 
 
-RULES = (
-    unreadable_file,
-    not_pem,
-    encrypted_key,
-    key_of_another_certificate,
-    expired,
-    unverified,
-)
+OF_FILES = (unreadable_file, not_pem, encrypted_key, key_of_another_certificate, expired)
+RULES = (unverified,)

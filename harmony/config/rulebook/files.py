@@ -5,7 +5,37 @@ from __future__ import annotations
 from harmony.config.rulebook.examples import WHOLE, main_file
 from harmony.config.rulebook.rule import MAIN, File, Rule
 
+_IGNORED = '[networks.default]\n# harmony: ignore {} behind the firewall\nbind_addr = "0.0.0.0"\n'
+_FIREWALL = _IGNORED.format("W304") + WHOLE
+
 ENTRIES = (
+    Rule(
+        code="HRM-W011",
+        title="nothing to ignore",
+        template="`{ignored}` is ignored here but reports nothing",
+        explanation="A comment `# harmony: ignore CODE REASON` takes a warning away that is on "
+        "its line, or on the next one if the comment stands alone. This one takes none away: "
+        "what it was for is gone, or elsewhere.",
+        bad=main_file(_FIREWALL.replace('"0.0.0.0"', '"127.0.0.1"')),
+        good=main_file(_FIREWALL),
+    ),
+    Rule(
+        code="HRM-E012",
+        title="error ignored",
+        template="`{ignored}` is an error and cannot be ignored",
+        explanation="With an error Harmony does not start, whatever a comment says.",
+        bad=main_file(_IGNORED.format("E246").replace('"0.0.0.0"', '"127.0.0.1"') + WHOLE),
+        good=main_file(_FIREWALL),
+    ),
+    Rule(
+        code="HRM-E013",
+        title="ignored without a reason",
+        template="`{ignored}` is ignored without a reason",
+        explanation="Who reads the file in a year must know why the warning does not count: "
+        "`# harmony: ignore W304 behind the hospital's firewall`.",
+        bad=main_file(_FIREWALL.replace(" behind the firewall", "")),
+        good=main_file(_FIREWALL),
+    ),
     Rule(
         code="HRM-E001",
         title="file cannot be read",

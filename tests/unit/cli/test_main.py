@@ -163,7 +163,7 @@ def test_serve_hands_over_its_arguments_and_returns_the_exit_code(
 
 
 def test_a_bug_is_one_line_that_tells_no_value(monkeypatch, capsys):
-    def load(path):
+    def load(path, **checks):
         raise RuntimeError("hunter2")
 
     monkeypatch.setattr(harmony.config, "load", load)
@@ -176,7 +176,7 @@ def test_a_bug_is_one_line_that_tells_no_value(monkeypatch, capsys):
 
 
 def test_an_interrupt_is_130(monkeypatch):
-    def load(path):
+    def load(path, **checks):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(harmony.config, "load", load)

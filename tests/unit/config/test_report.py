@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+import harmony
+from harmony.config.annotations import render_github
 from harmony.config.loading import load_files
 from harmony.config.report import render_json, render_text
+from harmony.config.sarif import render_sarif
 from tests.support.configuration import BACKEND, WHOLE, load_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -80,3 +83,41 @@ def test_control_characters_of_a_file_reach_no_terminal(tmp_path):
     assert shown.replace("\n", "").isprintable()
     assert len(shown.splitlines()) == 4 + 4 + 2  # two blocks, what was not checked, the counts
     assert render_json(loaded).isascii()
+
+
+# Other formats
+
+
+def test_annotations_of_ten_mistakes(ten_mistakes):
+    assert render_github(ten_mistakes) == (GOLDEN / "findings.github").read_text(encoding="utf-8")
+
+
+def test_sarif_of_ten_mistakes(ten_mistakes):
+    shown = render_sarif(ten_mistakes).replace(harmony.__version__, "VERSION")
+    assert shown == (GOLDEN / "findings.sarif").read_text(encoding="utf-8")
+
+
+def test_sarif_keeps_its_fingerprints_when_lines_move(tmp_path):
+    def prints(text):
+        results = json.loads(render_sarif(load_text(tmp_path, text)))["runs"][0]["results"]
+        return [each["partialFingerprints"] for each in results]
+
+    assert prints(BACKEND) == prints("\n\n" + BACKEND) != []
+
+
+def test_annotations_have_errors_first_and_escape_what_ends_a_field(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b:c%").mkdir()
+    monkeypatch.chdir(tmp_path / "a,b:c%")
+    text = BACKEND + '[proxy]\n"x%\\n::error::y" = 1\n'
+    lines = render_github(load_text(tmp_path / "a,b:c%", text)).splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["::error", "::warning"]
+    assert not any(line.startswith("::error::") for line in lines)
+    assert "%25" in lines[0]
+
+
+def test_every_format_hides_secrets(tmp_path):
+    text = BACKEND + "[proxy]\npassword = 'hunter2'\n"
+    loaded = load_text(tmp_path, text)
+    for render in (render_text, render_json, render_github, render_sarif):
+        assert "hunter2" not in render(loaded, verbose=True)
