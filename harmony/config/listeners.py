@@ -17,15 +17,19 @@ from harmony.config.building import build_admin, build_network
 from harmony.config.findings import FILE_START, Finding, KeyPath, Related, Span
 from harmony.config.merging import DEFAULT_NETWORK, Definition, Merged, names
 from harmony.config.model import Network
+from harmony.config.routes import is_mounted, prefix_of
 from harmony.config.schemas import mapping
 from harmony.config.sources import Source
 
 DEFAULT_DICOM_PORT = 11112
 DEFAULT_RECEIVER_ADDRESS = "127.0.0.1"
+_FIRST_UNPRIVILEGED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Listener:
+class Listener:
+    """What would listen, and where it is written."""
+
     title: str
     address: Address
     port: int
@@ -45,7 +49,7 @@ class _Listener:
 
 def taken_twice(merged: Merged) -> Iterator[Finding]:
     """E241: two listeners on one port of one address."""
-    seen: list[_Listener] = []
+    seen: list[Listener] = []
     for listener in _listeners(merged):
         clash = next((other for other in seen if _clash(other, listener)), None)
         seen.append(listener)
@@ -72,6 +76,22 @@ def taken_twice(merged: Merged) -> Iterator[Finding]:
             b=second.title,
             where=shown_place(second.address, second.port),
         )
+
+
+def privileged_port(merged: Merged) -> Iterator[Finding]:
+    """W245: a port that most users may not listen on."""
+    for listener in _listeners(merged):
+        path, at = listener.place
+        if 0 < listener.port < _FIRST_UNPRIVILEGED and at != FILE_START:
+            yield listener.source.finding(
+                "HRM-W245",
+                path,
+                at=at,
+                hint="give the program CAP_NET_BIND_SERVICE, or take a port from "
+                f"{_FIRST_UNPRIVILEGED} on",
+                title=listener.title,
+                port=listener.port,
+            )
 
 
 def not_an_address(merged: Merged) -> Iterator[Finding]:
@@ -115,7 +135,7 @@ def sends_to_itself(merged: Merged) -> Iterator[Finding]:
             options = mapping(backend.table.get("options"))
             target = literal_host(str(options.get("host")))
             port = options.get("port")
-            if target and any(port == at.port and _reaches(target, at) for at in listening):
+            if target and any(port == at.port and reaches(target, at) for at in listening):
                 path = (*backend.path, "options", "port")
                 yield backend.source.finding(
                     "HRM-E251",
@@ -154,7 +174,7 @@ def open_to_nobody(merged: Merged) -> Iterator[Finding]:
                 break
 
 
-def _listeners(merged: Merged) -> Iterator[_Listener]:
+def _listeners(merged: Merged) -> Iterator[Listener]:
     """What would listen: what pipelines use, then admin."""
     used: dict[str, None] = {}
     calling: dict[str, None] = {}
@@ -162,18 +182,8 @@ def _listeners(merged: Merged) -> Iterator[_Listener]:
         used.update(dict.fromkeys(_networks_of(pipeline)))
         calling.update(dict.fromkeys(names(pipeline.table, "backends")))
     for name in used:
-        network = _network(merged, name)
-        address = parse_address(network.bind_addr) if network else None
-        if network and address:
-            definition = merged.definitions["networks"].get(name)
-            yield _Listener(
-                title=f"network `{name}`",
-                address=address,
-                port=network.http.port,
-                source=definition.source if definition else merged.main,
-                path=("networks", name),
-                keys=(("http", "port"), ("bind_addr",)),
-            )
+        if listener := _of_network(merged, name):
+            yield listener
     seen: set[tuple[str, Address]] = set()
     for pipeline, endpoint in _accepting(merged):
         for listener in _of_endpoint(merged, pipeline, endpoint):
@@ -186,7 +196,7 @@ def _listeners(merged: Merged) -> Iterator[_Listener]:
         admin = build_admin(merged.admin)
         address = parse_address(admin.bind_addr)
         if admin.enabled and address is not None:
-            yield _Listener(
+            yield Listener(
                 title="`admin`",
                 address=address,
                 port=admin.port,
@@ -205,7 +215,7 @@ def _accepting(merged: Merged) -> Iterator[tuple[Definition, Definition]]:
                 yield pipeline, endpoint
 
 
-def _of_endpoint(merged: Merged, pipeline: Definition, endpoint: Definition) -> Iterator[_Listener]:
+def _of_endpoint(merged: Merged, pipeline: Definition, endpoint: Definition) -> Iterator[Listener]:
     """Where a `dicom` endpoint listens: where it says, or on each network of its pipeline."""
     options = _options(endpoint)
     written = options.get("bind_addr")
@@ -217,7 +227,7 @@ def _of_endpoint(merged: Merged, pipeline: Definition, endpoint: Definition) -> 
                 places[title] = network.bind_addr
     for title, place in places.items():
         if address := parse_address(place):
-            yield _Listener(
+            yield Listener(
                 title=title,
                 address=address,
                 port=_port(options),
@@ -227,7 +237,37 @@ def _of_endpoint(merged: Merged, pipeline: Definition, endpoint: Definition) -> 
             )
 
 
-def _receiver_of(backend: Definition | None) -> Iterator[_Listener]:
+def listeners_of(merged: Merged, pipeline: Definition) -> Iterator[tuple[Listener, str]]:
+    """Where a pipeline is entered, each with the path prefix there; an empty one for DICOM."""
+    for name in names(pipeline.table, "endpoints"):
+        endpoint = merged.definitions["endpoints"].get(name)
+        if endpoint is None or not endpoint.intact:
+            continue
+        if endpoint.table.get("service") == "dicom":
+            yield from ((each, "") for each in _of_endpoint(merged, pipeline, endpoint))
+        elif is_mounted(endpoint):
+            for network in _networks_of(pipeline):
+                if listener := _of_network(merged, network):
+                    yield listener, prefix_of(endpoint)
+
+
+def _of_network(merged: Merged, name: str) -> Listener | None:
+    network = _network(merged, name)
+    address = parse_address(network.bind_addr) if network else None
+    if network is None or address is None:
+        return None
+    definition = merged.definitions["networks"].get(name)
+    return Listener(
+        title=f"network `{name}`",
+        address=address,
+        port=network.http.port,
+        source=definition.source if definition else merged.main,
+        path=("networks", name),
+        keys=(("http", "port"), ("bind_addr",)),
+    )
+
+
+def _receiver_of(backend: Definition | None) -> Iterator[Listener]:
     """The listener of a backend that has one of its own."""
     if backend is None or not backend.intact:
         return
@@ -235,7 +275,7 @@ def _receiver_of(backend: Definition | None) -> Iterator[_Listener]:
     if not isinstance(receiver, dict):
         return
     if address := parse_address(str(receiver.get("bind_addr", DEFAULT_RECEIVER_ADDRESS))):
-        yield _Listener(
+        yield Listener(
             title=f"receiver of backend `{backend.name}`",
             address=address,
             port=_port(receiver),
@@ -265,15 +305,22 @@ def _port(table: Mapping[str, object]) -> int:
     return port if isinstance(port, int) else DEFAULT_DICOM_PORT
 
 
-def _clash(a: _Listener, b: _Listener) -> bool:
+def _clash(a: Listener, b: Listener) -> bool:
     # Port 0 takes a free one.
     return a.port == b.port and a.port != 0 and overlap(a.address, b.address)
 
 
-def _reaches(target: Address, listener: _Listener) -> bool:
+def reaches(target: Address, listener: Listener) -> bool:
     """Whether a call to the address surely arrives at the listener."""
     everywhere = listener.address.is_unspecified and target.is_loopback
     return target == listener.address or (everywhere and overlap(target, listener.address))
 
 
-RULES = (taken_twice, not_an_address, not_an_address_or_network, sends_to_itself, open_to_nobody)
+RULES = (
+    taken_twice,
+    privileged_port,
+    not_an_address,
+    not_an_address_or_network,
+    sends_to_itself,
+    open_to_nobody,
+)

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harmony.config import dicom_rules, listeners, names, routes, security_rules, tls_rules
+from harmony.config import (
+    dicom_rules,
+    listeners,
+    names,
+    reaching,
+    routes,
+    security_rules,
+    tls_rules,
+)
 from harmony.config.building import build_configuration
 from harmony.config.findings import (
     FILE_START,
@@ -148,7 +156,13 @@ class _Work:
 
     def judge(self, merged: Merged) -> None:
         """L2."""
-        rules = [*dicom_rules.RULES, *listeners.RULES, *routes.RULES, *security_rules.RULES]
+        rules = [
+            *dicom_rules.RULES,
+            *listeners.RULES,
+            *routes.RULES,
+            *reaching.RULES,
+            *security_rules.RULES,
+        ]
         if self.checks.files:
             rules += tls_rules.OF_FILES
         else:

@@ -19,7 +19,7 @@ def prefix_taken_twice(merged: Merged) -> Iterator[Finding]:
     """E242: two endpoints of one network under one path prefix."""
     seen: dict[tuple[str, str], Definition] = {}
     for network, endpoint in _mounts(merged):
-        prefix = _prefix_of(endpoint)
+        prefix = prefix_of(endpoint)
         first = seen.setdefault((network, prefix), endpoint)
         if first.name == endpoint.name:
             continue
@@ -43,9 +43,9 @@ def prefix_inside_another(merged: Merged) -> Iterator[Finding]:
     """W243: a prefix inside another one's, but for `/`, which has all of them inside."""
     mounts = list(_mounts(merged))
     for network, endpoint in mounts:
-        prefix = _prefix_of(endpoint)
+        prefix = prefix_of(endpoint)
         for other_network, other in mounts:
-            around = _prefix_of(other)
+            around = prefix_of(other)
             inside = around != "/" and prefix.startswith(f"{around}/")
             path: KeyPath = (*endpoint.path, "options", "path_prefix")
             if network == other_network and inside and endpoint.source.is_written(path):
@@ -84,7 +84,7 @@ def _mounts(merged: Merged) -> Iterator[tuple[str, Definition]]:
     for pipeline in merged.intact("pipelines"):
         for name in names(pipeline.table, "endpoints"):
             endpoint = merged.definitions["endpoints"].get(name)
-            if endpoint is None or not endpoint.intact or not _is_mounted(endpoint):
+            if endpoint is None or not endpoint.intact or not is_mounted(endpoint):
                 continue
             for network in names(pipeline.table, "networks") or [DEFAULT_NETWORK]:
                 if (network, name) not in seen:
@@ -92,11 +92,13 @@ def _mounts(merged: Merged) -> Iterator[tuple[str, Definition]]:
                     yield network, endpoint
 
 
-def _is_mounted(endpoint: Definition) -> bool:
+def is_mounted(endpoint: Definition) -> bool:
+    """Whether it has a path prefix on the HTTP listeners of its networks."""
     return endpoint.table.get("service") in DEFAULT_PREFIXES
 
 
-def _prefix_of(endpoint: Definition) -> str:
+def prefix_of(endpoint: Definition) -> str:
+    """That prefix."""
     given = mapping(endpoint.table.get("options")).get("path_prefix")
     return given if isinstance(given, str) else DEFAULT_PREFIXES[str(endpoint.table["service"])]
 

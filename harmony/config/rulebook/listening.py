@@ -5,6 +5,21 @@ from __future__ import annotations
 from harmony.config.rulebook.examples import ROUTER, WHOLE, main_file
 from harmony.config.rulebook.rule import Rule
 
+_ROUND = (
+    ROUTER.replace("4242", "11113")
+    + """
+[pipelines.back]
+endpoints = ["scp2"]
+backends = ["first"]
+[endpoints.scp2]
+service = "dicom"
+options = { local_aet = "SECOND", port = 11113 }
+[backends.first]
+service = "dicom"
+options = { aet = "GATEWAY", host = "127.0.0.1", port = 11112, local_aet = "SECOND" }
+"""
+)
+
 ENTRIES = (
     Rule(
         code="HRM-E241",
@@ -58,6 +73,26 @@ ENTRIES = (
         "takes every request. Blanks, `?`, `#`, `%` and backslashes cannot be in it.",
         bad=main_file(WHOLE.replace('"http"\n', '"http"\noptions = { path_prefix = "dicom/" }\n')),
         good=main_file(WHOLE.replace('"http"\n', '"http"\noptions = { path_prefix = "/dicom" }\n')),
+    ),
+    Rule(
+        code="HRM-W245",
+        title="privileged port",
+        template="{title} listens on port {port}, which needs a privileged process",
+        explanation="Linux lets only root, or a program with the capability "
+        "CAP_NET_BIND_SERVICE, listen on ports below 1024. DICOM's usual port without privileges "
+        "is 11112.",
+        bad=main_file(ROUTER.replace('"GATEWAY"', '"GATEWAY", port = 104')),
+        good=main_file(ROUTER),
+    ),
+    Rule(
+        code="HRM-E252",
+        title="requests go round",
+        template="requests go round: {ring}",
+        explanation="Each of these pipelines sends to the next one, so that what comes in at one "
+        "of them comes in again, until a limit ends it. Hosts and ports are compared as they are "
+        "written.",
+        bad=main_file(_ROUND),
+        good=main_file(_ROUND.replace("port = 11112, local", "port = 4242, local")),
     ),
     Rule(
         code="HRM-E246",

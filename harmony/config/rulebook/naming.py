@@ -5,7 +5,19 @@ from __future__ import annotations
 from harmony.config.rulebook.examples import PACS, PIPELINE, ROUTER, WEB, WHOLE, main_file
 from harmony.config.rulebook.rule import MAIN, File, Rule
 
+_FILES = '[backends.pacs]\nservice = "files"\noptions = { folder = "." }\n'
+
 ENTRIES = (
+    Rule(
+        code="HRM-E208",
+        title="endpoint that leads nowhere",
+        template="no backend of pipeline `{pipeline}` can serve {operation}, which endpoint "
+        "`{endpoint}` accepts",
+        explanation="What an endpoint accepts must be something that a backend of its pipeline "
+        "can do: files and plain HTTP servers know nothing of queries and DICOM objects.",
+        bad=main_file(ROUTER.replace(PACS, "") + _FILES),
+        good=main_file(ROUTER),
+    ),
     Rule(
         code="HRM-E201",
         title="unknown name",

@@ -53,7 +53,7 @@ def test_one_prefix_on_two_networks_is_fine(tmp_path):
     text = (
         WHOLE
         + OTHER
-        + '[networks.lan]\nhttp.port = 81\n[pipelines.q]\nnetworks = ["lan"]\n'
+        + '[networks.lan]\nhttp.port = 8081\n[pipelines.q]\nnetworks = ["lan"]\n'
         + 'endpoints = ["other"]\nbackends = ["pacs"]\n'
     )
     assert codes(load_text(tmp_path, text)) == []

@@ -1,0 +1,131 @@
+"""L2: whether what an endpoint accepts can get anywhere, and whether it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from harmony.config.addresses import literal_host
+from harmony.config.findings import Finding, KeyPath
+from harmony.config.listeners import Listener, listeners_of, reaches
+from harmony.config.merging import Definition, Merged, names
+from harmony.config.schemas import mapping
+from harmony.config.security_rules import url_fault
+
+_DICOM = frozenset(("find", "get", "store"))
+# What each service can do. The code of a service is not imported here; a test compares the two.
+BACKENDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "archive": _DICOM | {"echo"},
+        "dicom": _DICOM | {"echo", "move"},
+        "dicomweb": _DICOM | {"echo"},
+        "echo": frozenset(("echo", "http")),
+        "files": frozenset(("http",)),
+        "http": frozenset(("http",)),
+    }
+)
+# Of these an endpoint needs one; `http` makes something of whatever there is.
+ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"dicom": _DICOM | {"echo"}, "dicomweb": _DICOM}
+)
+_PORTS = {"http": 80, "https": 443}
+
+
+def leads_nowhere(merged: Merged) -> Iterator[Finding]:
+    """E208: an endpoint of which no backend behind it can serve anything."""
+    for pipeline in merged.intact("pipelines"):
+        backends = [
+            merged.definitions["backends"].get(name) for name in names(pipeline.table, "backends")
+        ]
+        if not backends or any(each is None or not each.intact for each in backends):
+            continue
+        served = {
+            operation
+            for each in backends
+            if each is not None
+            for operation in BACKENDS.get(str(each.table.get("service")), ())
+        }
+        for index, name in enumerate(names(pipeline.table, "endpoints")):
+            endpoint = merged.definitions["endpoints"].get(name)
+            service = str(endpoint.table.get("service")) if endpoint else ""
+            needed = ENDPOINTS.get(service)
+            if endpoint is None or not endpoint.intact or needed is None or needed & served:
+                continue
+            path: KeyPath = (*pipeline.path, "endpoints", index)
+            yield pipeline.source.finding(
+                "HRM-E208",
+                path,
+                at=pipeline.source.value_span(path),
+                hint="name a backend that can, or put an `http` endpoint before these",
+                related=(endpoint.related(f"endpoint `{name}`"),),
+                pipeline=pipeline.name,
+                operation=", ".join(sorted(needed)),
+                endpoint=name,
+            )
+
+
+def goes_round(merged: Merged) -> Iterator[Finding]:
+    """E252: a pipeline sends to another one, and that one back, over however many."""
+    edges: dict[str, dict[str, Definition]] = {}
+    pipelines = list(merged.intact("pipelines"))
+    places = {each.name: list(listeners_of(merged, each)) for each in pipelines}
+    for pipeline in pipelines:
+        for name in names(pipeline.table, "backends"):
+            backend = merged.definitions["backends"].get(name)
+            if backend is None or not backend.intact:
+                continue
+            for other in pipelines:
+                hit = other.name != pipeline.name and _arrives(backend, places[other.name])
+                if hit:
+                    edges.setdefault(pipeline.name, {}).setdefault(other.name, backend)
+    told: set[frozenset[str]] = set()
+    for start in edges:
+        ring = _ring(start, edges)
+        if ring and frozenset(ring) not in told:
+            told.add(frozenset(ring))
+            backend = edges[ring[-1]][ring[0]]
+            yield backend.source.finding(
+                "HRM-E252",
+                backend.path,
+                at=backend.source.key_span(backend.path),
+                hint="let one of them send to somebody else",
+                ring=" -> ".join((*ring, ring[0])),
+            )
+
+
+def _arrives(backend: Definition, entrances: list[tuple[Listener, str]]) -> bool:
+    options = mapping(backend.table.get("options"))
+    url, host, port, path = options.get("url"), options.get("host"), options.get("port"), ""
+    is_http = isinstance(url, str)
+    if isinstance(url, str):
+        if url_fault(url)[0]:
+            return False
+        parts = urlsplit(url)
+        host, port, path = parts.hostname, parts.port or _PORTS[parts.scheme], parts.path or "/"
+    target = literal_host(host) if isinstance(host, str) else None
+    return target is not None and any(
+        bool(prefix) == is_http
+        and port == listener.port != 0
+        and reaches(target, listener)
+        and f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/" if prefix else "")
+        for listener, prefix in entrances
+    )
+
+
+def _ring(start: str, edges: Mapping[str, Mapping[str, Definition]]) -> list[str]:
+    """The shortest way from a pipeline back to itself; empty if there is none."""
+    ways = [[start]]
+    seen = {start}
+    while ways:
+        way = ways.pop(0)
+        for following in edges.get(way[-1], {}):
+            if following == start:
+                return way
+            if following not in seen:
+                seen.add(following)
+                ways.append([*way, following])
+    return []
+
+
+RULES = (leads_nowhere, goes_round)
