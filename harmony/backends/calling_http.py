@@ -61,6 +61,16 @@ def client_of(backend: str, origin: HttpOrigin, folder: Path) -> HttpClient:
     )
 
 
+async def head(client: HttpClient) -> int:
+    """The status of the answer to a HEAD of the base URL.
+
+    Raises:
+        UpstreamError, Unavailable
+    """
+    async with client.ask("HEAD", "") as answer:
+        return answer.status
+
+
 def _credentials(origin: HttpOrigin, folder: Path) -> Credentials:
     given = {"bearer": origin.bearer, "username": origin.username, "password": origin.password}
     known = {key: reveal(key, value, folder) for key, value in given.items() if value is not None}

@@ -26,6 +26,7 @@ from harmony.dimse import contexts
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
 from harmony.dimse.engines import DEFAULT_ENGINE, Engine
+from harmony.dimse.examining import Examined, examine
 from harmony.dimse.failures import NotAnswered
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
 from harmony.dimse.receiver import Receiver, ServeReceiver
@@ -146,6 +147,19 @@ class DicomBackend:
     def usage(self) -> Usage:
         """Associations and waiting requests at this moment, for metrics."""
         return self._pool.usage
+
+    @property
+    def can_receive(self) -> bool:
+        """Whether a C-MOVE has somewhere to send to."""
+        return self._arrivals is not None
+
+    async def examine(self) -> Examined:
+        """What the PACS accepts. Use it within `lifespan`.
+
+        Raises:
+            UpstreamError, Unavailable
+        """
+        return await examine(self._pool)
 
     def accepts(self, operation: Operation) -> bool:
         return operation in _OPERATIONS

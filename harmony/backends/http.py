@@ -15,7 +15,7 @@ from typing import cast
 
 import trio
 
-from harmony.backends.calling_http import HttpOrigin, client_of
+from harmony.backends.calling_http import HttpOrigin, client_of, head
 from harmony.envelope import (
     Headers,
     HttpRequest,
@@ -68,12 +68,19 @@ class HttpBackend:
     async def probe(self) -> Probe:
         started = time.monotonic()
         try:
-            async with self._client.ask("HEAD", "") as answer:
-                status = answer.status
+            status = await self.head()
         except HarmonyError as exc:
             return Probe(False, exc.detail, time.monotonic() - started)
         detail = f"{self._client.peer} answers HEAD with {status}"
         return Probe(True, detail, time.monotonic() - started)
+
+    async def head(self) -> int:
+        """The status of the answer to a HEAD.
+
+        Raises:
+            UpstreamError, Unavailable
+        """
+        return await head(self._client)
 
     async def handle(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
         """Send the request on; the answer's body is given on by a task in ``scope.nursery``.

@@ -48,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="harmony",
         description="A proxy that joins DIMSE, the DICOM network protocol of PACS, and HTTP.",
-        epilog="exit codes: 0 done, 1 findings, 2 wrong use, 3 a bug, 78 serve refused the file",
+        epilog="exit codes: 0 done, 1 findings, 2 wrong use, 3 a bug, 4 a peer was not reached, "
+        "78 serve refused the file",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"harmony {harmony.__version__}")
@@ -82,6 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument(
         "--no-environment", action="store_true", help="look at no environment variables"
     )
+    validate.add_argument(
+        "--connect", action="store_true", help="reach the peers, too, and bind the ports"
+    )
+    validate.add_argument(
+        "--connect-timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="that each peer may take (5)",
+    )
     validate.add_argument("--deny-warnings", action="store_true", help="exit 1 for warnings too")
     validate.add_argument("-v", "--verbose", action="store_true", help="show notes too")
     validate.add_argument("--no-color", action="store_true", help="as with NO_COLOR set")
@@ -107,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     version = verbs.add_parser("version", help="versions of Harmony, Python and libraries")
     version.set_defaults(verb=_version)
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("from 0 to 3600 seconds")
+    return seconds
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -144,11 +162,25 @@ def _validate(arguments: argparse.Namespace) -> int:
         environment=not arguments.no_environment,
         ignored=ignored,
     )
+    valid = loaded.configuration is not None
+    unreached = False
+    if arguments.connect and valid:
+        from harmony.cli.connecting import connected  # trio, pynetdicom and the rest
+
+        before = loaded.count(Severity.ERROR)
+        try:
+            loaded = connected(loaded, seconds=arguments.connect_timeout)
+        except ValueError as exc:  # a file that was not looked at
+            print(f"harmony validate: {exc}", file=sys.stderr)
+            return Exit.FINDINGS
+        unreached = loaded.count(Severity.ERROR) > before
     colour = use_colour(sys.stdout, refused=arguments.no_color)
     formats = Formats(verbose=arguments.verbose, colour=colour)
     sys.stdout.write(formats.render(loaded, arguments.format))
     denied = arguments.deny_warnings and loaded.count(Severity.WARNING)
-    return Exit.FINDINGS if loaded.configuration is None or denied else Exit.OK
+    if not valid or denied:
+        return Exit.FINDINGS
+    return Exit.LIVE if unreached else Exit.OK
 
 
 def _explain(arguments: argparse.Namespace) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from harmony.config.model import Configuration
+
+if TYPE_CHECKING:
+    from harmony.config.sources import Source
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -25,6 +28,7 @@ class Layer(enum.StrEnum):
     FILES = "L0"
     SCHEMA = "L1"
     MEANING = "L2"
+    LIVE = "L3"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,12 +116,14 @@ class Loaded:
         configuration: None if any finding is an error.
         findings: sorted by file, line, column, code.
         files: the files that were opened, the main one first.
+        sources: the same as read.
     """
 
     configuration: Configuration | None
     findings: tuple[Finding, ...]
     files: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    sources: tuple[Source, ...] = field(default=(), repr=False)
 
     def count(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)

@@ -72,6 +72,7 @@ def load_files(path: Path, schemas: Schemas | None = None, checks: Checks | None
         findings=tuple(sorted(work.with_excerpts(), key=lambda finding: finding.sort_key)),
         files=tuple(source.file for source in work.sources),
         skipped=tuple(work.skipped),
+        sources=tuple(work.sources),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harmony.config.rulebook import dicom, files, listening, naming, security, structure, tls
+from harmony.config.rulebook import dicom, files, listening, live, naming, security, structure, tls
 from harmony.config.rulebook.rule import MAIN, File, Rule
 
 __all__ = ["MAIN", "RULES", "File", "Rule", "find_rule"]
@@ -22,6 +22,7 @@ _ENTRIES = (
     *listening.ENTRIES,
     *tls.ENTRIES,
     *security.ENTRIES,
+    *live.ENTRIES,
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.code: rule for rule in _ENTRIES})

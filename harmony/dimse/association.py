@@ -110,6 +110,12 @@ class Association:
         """True if it can be released politely."""
         return self._in_order and self._link.is_quiet
 
+    def knows(self, abstract_syntax: str) -> bool:
+        """Whether the peer accepted a context of this service."""
+        return any(
+            context.abstract_syntax == abstract_syntax for context in self._link.contexts.values()
+        )
+
     def accepts(self, abstract_syntax: str, transfer_syntax: str) -> bool:
         """Whether the peer takes this class in this syntax, or in one suitable for it."""
         return self._store_context(abstract_syntax, transfer_syntax) is not None

@@ -11,7 +11,7 @@ from typing import cast
 
 import trio
 
-from harmony.backends.calling_http import HttpOrigin, client_of
+from harmony.backends.calling_http import HttpOrigin, client_of, head
 from harmony.backends.dicomweb.retrieving import Retriever
 from harmony.backends.dicomweb.searching import Searcher
 from harmony.backends.dicomweb.storing import Storer
@@ -70,6 +70,14 @@ class DicomwebBackend:
             return Probe(False, exc.detail, time.monotonic() - started)
         detail = f"{self._client.peer} answers a search"
         return Probe(True, detail, time.monotonic() - started)
+
+    async def head(self) -> int:
+        """The status of the answer to a HEAD, which asks for no patient.
+
+        Raises:
+            UpstreamError, Unavailable
+        """
+        return await head(self._client)
 
     async def handle(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
         """Answer ECHO at once, the others by a producer in ``scope.nursery``.

@@ -8,7 +8,13 @@ from harmony.config.findings import Layer, Severity
 from harmony.config.wording import quoted
 
 _SEVERITIES = {"E": Severity.ERROR, "W": Severity.WARNING, "N": Severity.NOTE}
-_LAYERS = {"0": Layer.FILES, "1": Layer.SCHEMA, "2": Layer.MEANING, "3": Layer.MEANING}
+_LAYERS = {
+    "0": Layer.FILES,
+    "1": Layer.SCHEMA,
+    "2": Layer.MEANING,
+    "3": Layer.MEANING,
+    "5": Layer.LIVE,
+}
 
 MAIN = "config.toml"
 
