@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import trio
 
@@ -26,7 +26,7 @@ from harmony.dimse import contexts
 from harmony.dimse.arrivals import Arrivals
 from harmony.dimse.association import Association
 from harmony.dimse.engines import DEFAULT_ENGINE, Engine
-from harmony.dimse.examining import Examined, examine
+from harmony.dimse.examining import Examined, echo, examine
 from harmony.dimse.failures import NotAnswered
 from harmony.dimse.pool import AssociationPool, OpenLink, PoolLimits, Usage
 from harmony.dimse.receiver import Receiver, ServeReceiver
@@ -49,6 +49,7 @@ from harmony.tls.contexts import ClientTls, client_context
 
 _OPERATIONS = frozenset(set(Operation) - {Operation.HTTP})
 _BUFFERED_MATCHES = 64
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,17 +150,41 @@ class DicomBackend:
         return self._pool.usage
 
     @property
+    def options(self) -> Options:
+        """As in the configuration."""
+        return self._options
+
+    @property
     def can_receive(self) -> bool:
         """Whether a C-MOVE has somewhere to send to."""
         return self._arrivals is not None
 
-    async def examine(self) -> Examined:
-        """What the PACS accepts. Use it within `lifespan`.
+    async def examine(self, associated: Callable[[], None] = lambda: None) -> Examined:
+        """What the PACS accepts. Not for use within `lifespan`; serves no receiver.
+
+        Args:
+            associated: called once the first association stands.
 
         Raises:
             UpstreamError, Unavailable
         """
-        return await examine(self._pool)
+        return await self._alone(lambda: examine(self._pool, associated))
+
+    async def echo(self) -> float:
+        """Seconds that a C-ECHO took, without its association. Not for use within `lifespan`.
+
+        Raises:
+            UpstreamError, Unavailable
+        """
+        return await self._alone(lambda: echo(self._pool))
+
+    async def _alone(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        async with self._pool.run():
+            try:
+                return await call()
+            except HarmonyError as exc:
+                failure = exc  # the pool's nursery would wrap it
+        raise failure
 
     def accepts(self, operation: Operation) -> bool:
         return operation in _OPERATIONS

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import trio
 
-from harmony.assembly import assemble
+from harmony.assembly import Assembly, assemble
 from harmony.config.findings import FILE_START, Finding, Loaded
 from harmony.config.model import Configuration
 from harmony.dimse.engines import Engines
@@ -38,10 +38,18 @@ def connected(loaded: Loaded, *, seconds: float) -> Loaded:
     return replace(loaded, findings=findings)
 
 
-async def _connect(configuration: Configuration, seconds: float) -> Sequence[Trouble]:
+def assembled(configuration: Configuration) -> Assembly:
+    """What would be served, with nobody to observe it.
+
+    Raises:
+        ValueError: a file that the configuration names cannot be used.
+    """
     engines = Engines(threads=trio.CapacityLimiter(MAX_LINK_THREADS))
-    assembly = assemble(configuration, observer=_Nobody(), engines=engines)
-    return await connect(configuration, assembly, seconds=seconds)
+    return assemble(configuration, observer=_Nobody(), engines=engines)
+
+
+async def _connect(configuration: Configuration, seconds: float) -> Sequence[Trouble]:
+    return await connect(configuration, assembled(configuration), seconds=seconds)
 
 
 def _findings(loaded: Loaded, troubles: Sequence[Trouble]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import harmony
-from harmony.cli import archive, demo
+from harmony.cli import archive, demo, peers
 from harmony.cli.exits import Exit
 from harmony.cli.files import choose_file
 
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("service", nargs="?", metavar="SERVICE", help="such as dicom")
     schema.set_defaults(verb=_schema)
 
+    peers.add_to(verbs)
     demo.add_to(verbs)
     archive.add_to(verbs)
 

@@ -44,7 +44,7 @@ async def entry(arrivals: Arrivals, target: Target) -> str:
     if arrivals.address is None:
         return f"{add} with the host and port of this receiver to the PACS"
     bound, port = arrivals.address
-    seen = await _address_towards(target.host, target.port)
+    seen = await address_towards(target.host, target.port)
     host = bound if not _is_wildcard(bound) else seen or "of this machine"
     text = f"{add}, host {host}, port {port} to the PACS"
     if _is_loopback(bound) and seen is not None and not _is_loopback(seen):
@@ -52,7 +52,7 @@ async def entry(arrivals: Arrivals, target: Target) -> str:
     return text
 
 
-async def _address_towards(host: str, port: int) -> str | None:
+async def address_towards(host: str, port: int) -> str | None:
     """Our own address on the way to a host; None if there is no way. Sends nothing."""
     with trio.move_on_after(1.0):
         try:

@@ -1,6 +1,9 @@
-"""What only the peers themselves can tell: L3 of the configuration check.
+"""What only the peers themselves can tell.
 
-`connecting` reaches every backend and binds every listener of a configuration, for a moment, with
-C-ECHO, negotiation, HTTP HEAD, and a bind that is closed at once; never with a query, a retrieve or
-a store.
+* `connecting`: L3 of the configuration check reaches every backend and binds every listener of a
+  configuration, for a moment.
+* `doctor`: examines one PACS, and words what to write there and here.
+
+Both use C-ECHO, negotiation, HTTP HEAD, and a bind that is closed at once; never a query, a
+retrieve or a store.
 """

@@ -16,16 +16,17 @@ from harmony.backends.http import HttpBackend
 from harmony.config.findings import KeyPath
 from harmony.config.model import Configuration
 from harmony.dimse.examining import Examined
+from harmony.dimse.receiver import Receiver
 from harmony.errors import HarmonyError
 from harmony.interfaces import Backend, PortClaim
+from harmony.live.stages import Stage, stage_of
 
-# What an error's code means; others are by the backend's service.
 _CODES = {
-    **dict.fromkeys(("name-unknown", "lookup-timeout"), "HRM-E501"),
-    **dict.fromkeys(("connection-failed", "connect-timeout", "connection-lost"), "HRM-E502"),
-    **dict.fromkeys(("tls-failed", "tls-timeout"), "HRM-E503"),
-    "association-rejected": "HRM-E504",
-    "operation-not-supported": "HRM-E506",
+    Stage.RESOLVE: "HRM-E501",
+    Stage.CONNECT: "HRM-E502",
+    Stage.TLS: "HRM-E503",
+    Stage.ASSOCIATE: "HRM-E504",
+    Stage.NEGOTIATE: "HRM-E506",
 }
 # Answers to a HEAD that no other path or method would change. RFC 9110 15.5, 15.6.
 _NOT_US = frozenset((401, 403, 407))
@@ -69,26 +70,30 @@ async def connect(
 async def _reach(
     configuration: Configuration, backend: Backend, seconds: float
 ) -> Sequence[Trouble]:
-    path: KeyPath = ("backends", backend.name)
     with trio.move_on_after(seconds):
-        async with backend.lifespan():
-            return await _ask(configuration, backend)
-    message = f"backend {backend.name} did not answer within {seconds:g} s"
-    return [Trouble(code="HRM-E502", path=path, message=message, hint="")]
-
-
-async def _ask(configuration: Configuration, backend: Backend) -> Sequence[Trouble]:
-    path: KeyPath = ("backends", backend.name)
-    try:
         if isinstance(backend, DicomBackend):
-            return _lacks(configuration, backend, await backend.examine())
-        if not isinstance(backend, HttpBackend | DicomwebBackend):
-            return []  # no peer
-        status = await backend.head()
-    except HarmonyError as exc:  # inside, for a lifespan's nursery would wrap it
-        other = "HRM-E505" if isinstance(backend, DicomBackend) else "HRM-E507"
-        code = _CODES.get(exc.code, other)
-        return [Trouble(code=code, path=path, message=exc.detail, hint=exc.hint or "")]
+            return await _reach_pacs(configuration, backend)
+        if isinstance(backend, HttpBackend | DicomwebBackend):
+            return await _reach_server(backend)
+        return []  # no peer
+    message = f"backend {backend.name} did not answer within {seconds:g} s"
+    return [_trouble("HRM-E502", backend, message)]
+
+
+async def _reach_pacs(configuration: Configuration, backend: DicomBackend) -> Sequence[Trouble]:
+    try:
+        examined = await backend.examine()
+    except HarmonyError as exc:
+        return [_failed(exc, backend, "HRM-E505")]
+    return _lacks(configuration, backend, examined)
+
+
+async def _reach_server(backend: HttpBackend | DicomwebBackend) -> Sequence[Trouble]:
+    async with backend.lifespan():
+        try:
+            status = await backend.head()
+        except HarmonyError as exc:  # inside, for a lifespan's nursery would wrap it
+            return [_failed(exc, backend, "HRM-E507")]
     if status in _NOT_US:
         hint = "it wants other credentials than this backend has"
     elif status in _BROKEN:
@@ -96,7 +101,21 @@ async def _ask(configuration: Configuration, backend: Backend) -> Sequence[Troub
     else:
         return []  # there, whatever it thinks of a HEAD of this path
     message = f"backend {backend.name}: HEAD is answered with {status}"
-    return [Trouble(code="HRM-E507", path=path, message=message, hint=hint)]
+    return [_trouble("HRM-E507", backend, message, hint)]
+
+
+def _failed(exc: HarmonyError, backend: Backend, other: str) -> Trouble:
+    """The trouble that an error is.
+
+    Args:
+        other: its code if the peer was reached.
+    """
+    code = _CODES.get(stage_of(exc.code, associated=True), other)
+    return _trouble(code, backend, exc.detail, exc.hint or "")
+
+
+def _trouble(code: str, backend: Backend, message: str, hint: str = "") -> Trouble:
+    return Trouble(code=code, path=("backends", backend.name), message=message, hint=hint)
 
 
 def _lacks(
@@ -110,16 +129,10 @@ def _lacks(
         can_retrieve = examined.get or (examined.move and backend.can_receive)
         if examined.find and can_retrieve:
             continue
-        return [
-            Trouble(
-                code="HRM-E506",
-                path=("backends", backend.name),
-                message=f"{backend.peer} accepts no "
-                f"{'retrieve' if examined.find else 'query'}, which pipeline "
-                f"{pipeline.name} needs",
-                hint="allow it there for our AE title, or set `receiver` if it knows C-MOVE alone",
-            )
-        ]
+        lacking = "retrieve" if examined.find else "query"
+        message = f"{backend.peer} accepts no {lacking}, which pipeline {pipeline.name} needs"
+        hint = "allow it there for our AE title, or set `receiver` if it knows C-MOVE alone"
+        return [_trouble("HRM-E506", backend, message, hint)]
     return []
 
 
@@ -151,5 +164,10 @@ def _places(configuration: Configuration, assembly: Assembly) -> Iterator[tuple[
             for claim in endpoint.claims():
                 if isinstance(claim, PortClaim):
                     yield ("endpoints", endpoint.name), claim.host, claim.port
+    for name, backend in assembly.backends.items():
+        if isinstance(backend, DicomBackend) and isinstance(backend.options.receiver, Receiver):
+            receiver = backend.options.receiver
+            path = ("backends", name, "options", "receiver")
+            yield path, receiver.bind_addr, receiver.port
     if configuration.admin.enabled:
         yield ("admin",), configuration.admin.bind_addr, configuration.admin.port

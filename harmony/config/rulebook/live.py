@@ -49,7 +49,8 @@ ENTRIES = (
         505,
         "no proper answer",
         "`{peer}` does not answer C-ECHO",
-        "The peer associates and then does not answer as DICOM wants it; its log may say why.",
+        "The peer was reached and hangs up, aborts, or answers a C-ECHO with a failure or not at "
+        "all; its log may say why.",
     ),
     _live(
         506,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,23 @@ async def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixtur
     with taken() as port:
         file = written(tmp_path, "folder = '.'", http=port, backend="files")
         assert await told(file, capsys) == (4, ["HRM-E509"])
+
+
+async def test_a_receiver_whose_port_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with taken() as port, bad_pacs(Script()) as peer:
+        receiver = f'receiver = {{ local_aet = "RCV", port = {port} }}\n'
+        file = written(tmp_path, dicom(peer.port, more=receiver), backend="dicom")
+        assert await told(file, capsys) == (4, ["HRM-E509"])
+
+
+async def test_nothing_is_made_on_the_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, "folder = 'archive'", backend="archive")
+    assert await told(file, capsys) == (0, [])
+    assert os.listdir(tmp_path) == ["config.toml"]
 
 
 async def test_a_file_that_is_not_valid_is_not_tried(
