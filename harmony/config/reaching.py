@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from harmony.config.addresses import literal_host
+from harmony.config.addresses import Address, literal_host
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.listeners import Listener, listeners_of, reaches
 from harmony.config.merging import Definition, Merged, names
@@ -65,20 +66,43 @@ def leads_nowhere(merged: Merged) -> Iterator[Finding]:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entrance:
+    """Where a pipeline is entered; `prefix` is empty for DICOM."""
+
+    pipeline: str
+    listener: Listener
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where a backend calls."""
+
+    address: Address
+    port: int
+    path: str
+    is_http: bool
+
+
 def goes_round(merged: Merged) -> Iterator[Finding]:
     """E252: a pipeline sends to another one, and that one back, over however many."""
     edges: dict[str, dict[str, Definition]] = {}
     pipelines = list(merged.intact("pipelines"))
-    places = {each.name: list(listeners_of(merged, each)) for each in pipelines}
+    entrances: dict[int, list[_Entrance]] = {}
+    for pipeline in pipelines:
+        for listener, prefix in listeners_of(merged, pipeline):
+            entrance = _Entrance(pipeline=pipeline.name, listener=listener, prefix=prefix)
+            entrances.setdefault(listener.port, []).append(entrance)
     for pipeline in pipelines:
         for name in names(pipeline.table, "backends"):
             backend = merged.definitions["backends"].get(name)
-            if backend is None or not backend.intact:
+            target = _target(backend) if backend is not None and backend.intact else None
+            if backend is None or target is None:
                 continue
-            for other in pipelines:
-                hit = other.name != pipeline.name and _arrives(backend, places[other.name])
-                if hit:
-                    edges.setdefault(pipeline.name, {}).setdefault(other.name, backend)
+            for entrance in entrances.get(target.port, ()):
+                if entrance.pipeline != pipeline.name and _arrives(target, entrance):
+                    edges.setdefault(pipeline.name, {}).setdefault(entrance.pipeline, backend)
     told: set[frozenset[str]] = set()
     for start in edges:
         ring = _ring(start, edges)
@@ -94,23 +118,25 @@ def goes_round(merged: Merged) -> Iterator[Finding]:
             )
 
 
-def _arrives(backend: Definition, entrances: list[tuple[Listener, str]]) -> bool:
+def _target(backend: Definition) -> _Target | None:
+    """Where a backend calls; None if it is not an address of some machine's."""
     options = mapping(backend.table.get("options"))
     url, host, port, path = options.get("url"), options.get("host"), options.get("port"), ""
-    is_http = isinstance(url, str)
     if isinstance(url, str):
         if url_fault(url)[0]:
-            return False
+            return None
         parts = urlsplit(url)
         host, port, path = parts.hostname, parts.port or _PORTS[parts.scheme], parts.path or "/"
-    target = literal_host(host) if isinstance(host, str) else None
-    return target is not None and any(
-        bool(prefix) == is_http
-        and port == listener.port != 0
-        and reaches(target, listener)
-        and f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/" if prefix else "")
-        for listener, prefix in entrances
-    )
+    address = literal_host(host) if isinstance(host, str) else None
+    if address is None or not isinstance(port, int) or port == 0:
+        return None
+    return _Target(address=address, port=port, path=path, is_http=isinstance(url, str))
+
+
+def _arrives(target: _Target, entrance: _Entrance) -> bool:
+    prefix = entrance.prefix
+    inside = f"{target.path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/" if prefix else "")
+    return bool(prefix) == target.is_http and inside and reaches(target.address, entrance.listener)
 
 
 def _ring(start: str, edges: Mapping[str, Mapping[str, Definition]]) -> list[str]:

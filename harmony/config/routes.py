@@ -41,14 +41,17 @@ def prefix_taken_twice(merged: Merged) -> Iterator[Finding]:
 
 def prefix_inside_another(merged: Merged) -> Iterator[Finding]:
     """W243: a prefix inside another one's, but for `/`, which has all of them inside."""
-    mounts = list(_mounts(merged))
-    for network, endpoint in mounts:
-        prefix = prefix_of(endpoint)
-        for other_network, other in mounts:
-            around = prefix_of(other)
-            inside = around != "/" and prefix.startswith(f"{around}/")
-            path: KeyPath = (*endpoint.path, "options", "path_prefix")
-            if network == other_network and inside and endpoint.source.is_written(path):
+    mounts = [(network, each, prefix_of(each)) for network, each in _mounts(merged)]
+    held: dict[tuple[str, str], list[Definition]] = {}
+    for network, endpoint, prefix in mounts:
+        held.setdefault((network, prefix), []).append(endpoint)
+    lengths = sorted({len(prefix) for _, _, prefix in mounts if prefix != "/"})
+    for network, endpoint, prefix in mounts:
+        path: KeyPath = (*endpoint.path, "options", "path_prefix")
+        for around in (prefix[:end] for end in lengths if prefix[end : end + 1] == "/"):
+            for other in held.get((network, around), ()):
+                if not endpoint.source.is_written(path):
+                    continue
                 yield endpoint.source.finding(
                     "HRM-W243",
                     path,

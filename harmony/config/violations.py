@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from harmony.config.findings import KeyPath
 from harmony.config.schemas import Schema, mapping
@@ -36,8 +37,11 @@ class Violation:
 
 def violations(schema: Schema, document: Mapping[str, object]) -> Iterator[Violation]:
     """Everything in `document` that the self-contained `schema` refuses, in its own order."""
-    # An empty registry fetches nothing: what a reference names is in the schema or nowhere.
-    validator = _STRICT(schema, registry=Registry())
+    # A registry without `retrieve` fetches nothing: what a reference names is in the schema or
+    # nowhere. Crawled here, for each reference would crawl the whole schema again.
+    resource = DRAFT202012.create_resource(schema)
+    registry: Registry[Schema] = Registry().with_resource(resource.id() or "", resource).crawl()
+    validator = _STRICT(schema, registry=registry)
     for error in validator.iter_errors(document):
         yield Violation(
             keyword=str(error.validator),
