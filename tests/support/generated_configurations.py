@@ -15,6 +15,7 @@ Value: TypeAlias = str | int | float | bool | list[str]
 _WORDS = ("archive", "ct", "mr", "pacs", "ris", "viewer", "ward", "web", "x-ray", "lab_2", "7")
 _NEVER = "1979-05-27"  # no option is a date
 _PAIR = 2
+_PUNCTUATION = b"[]{}=\"'.,#\\\n\r\t \x00\xc3\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +279,21 @@ def with_defect(seed: int) -> Generated:
     makers = [_renamed, _retyped, _unreferenced, _doubled, _moved]
     rng.shuffle(makers)
     return next(made for maker in makers if (made := maker(good, rng)) is not None)
+
+
+def spoilt(seed: int) -> bytes:
+    """A configuration with bytes cut out, doubled, or changed for others that mean something."""
+    rng = random.Random(seed)
+    text = bytearray(valid(seed).text.encode())
+    for _ in range(rng.randint(1, 5)):
+        start = rng.randrange(len(text))
+        end = min(len(text), start + rng.choice((1, 1, 8, 60)))
+        piece = bytes(text[start:end])
+        text[start:end] = rng.choice(
+            (b"", piece * 2, bytes(rng.choices(_PUNCTUATION, k=2)), rng.randbytes(3))
+        )
+        text = text or bytearray(b"=")
+    return bytes(text)
 
 
 def _renamed(good: Generated, rng: random.Random) -> Generated | None:

@@ -4,8 +4,8 @@
 
 In this process: command sets, fragments, PDUs, connections in each state (`connection`), data
 sets, identifiers, heads of files, what is cut out of instances (`pixels`), paths, queries and
-Accept of DICOMweb (`request`), multipart bodies. Before a real `dicom` endpoint, on sockets:
-spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
+Accept of DICOMweb (`request`), multipart bodies, configuration files. Before a real `dicom`
+endpoint, on sockets: spoilt PDUs (`pdu`), and spoilt requests on good associations (`live`).
 A case that fails is written to tests/corpus, where the tests replay it from then on; with the
 printed seed, its surface and its number it can be made again.
 """
@@ -41,6 +41,7 @@ _CASES = {
     "pixels": 24_000,
     "request": 20_000,
     "multipart": 50_000,
+    "configuration": 100_000,
     "pdu": 2_000,
     "live": 2_000,
 }

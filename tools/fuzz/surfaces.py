@@ -28,7 +28,7 @@ from tests.support.bad_caller.data_sets import (
 from tests.support.bad_caller.data_sets import SYNTAXES as SYNTAX_UIDS
 from tests.support.bad_caller.mutation import mutate
 from tests.support.bad_caller.request import CT, EXPLICIT
-from tools.fuzz import pixel_data, upper_layer, web_requests
+from tools.fuzz import configurations, pixel_data, upper_layer, web_requests
 from tools.fuzz.surface import Surface, Wrong, chunks, is_plain
 
 _OPERATIONS = (Operation.FIND, Operation.GET, Operation.MOVE)
@@ -146,6 +146,7 @@ SURFACES = {
     **upper_layer.SURFACES,
     **pixel_data.SURFACES,
     **web_requests.SURFACES,
+    **configurations.SURFACES,
     "elements": Surface(_make_elements, _check_elements),
     "peek": Surface(_make_peek, _check_peek),
     "identifier": Surface(_make_identifier, _check_identifier),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,11 @@ import pytest
 from harmony.config.findings import Loaded, Severity
 from harmony.config.loading import load_files
 from harmony.config.report import render_json, render_text
-from tests.support.generated_configurations import Generated, valid, with_defect
+from tests.support.generated_configurations import Generated, spoilt, valid, with_defect
 
 CASES = 2000
 BATCH = 100
 FIRST = range(0, CASES, BATCH)
-PUNCTUATION = b"[]{}=\"'.,#\\\n\r\t \x00\xc3\xff"
 
 
 def loaded(folder: Path, text: bytes) -> Loaded:
@@ -49,21 +47,6 @@ def test_a_defect_is_found_where_it_is(first: int, tmp_path: Path) -> None:
         lines |= {other.span.start.line for each in errors for other in each.related}
         assert lines & generated.lines, shown(generated, seed, found)
         assert found.configuration is None
-
-
-def spoilt(seed: int) -> bytes:
-    """A configuration with bytes cut out, doubled, or changed for others that mean something."""
-    rng = random.Random(seed)
-    text = bytearray(valid(seed).text.encode())
-    for _ in range(rng.randint(1, 5)):
-        start = rng.randrange(len(text))
-        end = min(len(text), start + rng.choice((1, 1, 8, 60)))
-        piece = bytes(text[start:end])
-        text[start:end] = rng.choice(
-            (b"", piece * 2, bytes(rng.choices(PUNCTUATION, k=2)), rng.randbytes(3))
-        )
-        text = text or bytearray(b"=")
-    return bytes(text)
 
 
 @pytest.mark.parametrize("first", range(0, CASES // 2, BATCH))
