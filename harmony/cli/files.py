@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 VARIABLE = "HARMONY_CONFIG"
 SEARCHED = (Path("config.toml"), Path("/etc/harmony/config.toml"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Chosen(NamedTuple):  # no dataclass: `--help` would wait for the module, a third of its time
     """The file to take and why; `path` is None if there is none."""
 
     path: Path | None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -232,6 +231,8 @@ def _print_anything(stream: TextIO) -> None:
 
 def _bug_report(error: Exception) -> str:
     """One line that says where, and not with what values: those may be private."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
     return (

@@ -42,6 +42,7 @@ from tools.bench import (
     receiving,
     relaying,
     storing,
+    validating,
 )
 from tools.bench.goals import print_scores
 from tools.bench.objects import memory_folder
@@ -69,6 +70,7 @@ PARTS = {
     "ask": Part(asking.print_tables, "C-ECHO, C-FIND, C-GET at Orthanc by Harmony's JSON API"),
     "store": Part(storing.print_tables, "C-STORE in: Harmony's archive, storescp, Orthanc"),
     "relay": Part(relaying.print_tables, "C-STORE through: Harmony, nobody, pynetdicom"),
+    "validate": Part(validating.print_tables, "the command line: --help, and validate"),
     "find": Part(finding.print_tables, "C-FIND in: Harmony's archive, dcmqrscp, Orthanc"),
 }
 
