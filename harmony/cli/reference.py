@@ -8,6 +8,7 @@ import textwrap
 from typing import TextIO
 
 from harmony.cli.exits import Exit
+from harmony.config.findings import Layer
 from harmony.config.rules import RULES, File, Rule, find_rule
 from harmony.config.schemas import MAIN, ROLES, builtin_schemas
 from harmony.config.wording import printable
@@ -69,9 +70,11 @@ def _page(rule: Rule) -> str:
         f"{rule.code} ({rule.severity}): {rule.title}",
         textwrap.fill(rule.template, _WIDTH, initial_indent="  ", subsequent_indent="  "),
         textwrap.fill(rule.explanation, _WIDTH),
-        "Bad:\n\n" + _example(rule.bad),
-        "Good:\n\n" + _example(rule.good),
     ]
+    if rule.layer is Layer.LIVE:
+        paragraphs.append("No file shows it: `harmony validate --connect` asks.")
+    else:
+        paragraphs += ["Bad:\n\n" + _example(rule.bad), "Good:\n\n" + _example(rule.good)]
     return "\n\n".join(paragraphs) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harmony.config.rulebook.examples import WHOLE, main_file
 from harmony.config.rulebook.rule import Rule
 
 
@@ -13,8 +12,8 @@ def _live(number: int, title: str, template: str, explanation: str) -> Rule:
         title=title,
         template=template,
         explanation=explanation,
-        bad=main_file(WHOLE),
-        good=main_file(WHOLE),
+        bad=(),
+        good=(),
     )
 
 

@@ -36,7 +36,7 @@ class Rule:
         code: ``HRM-``, the severity's letter, and the number that alone names the rule.
         template: the message, with the names of its fields in braces.
         bad: files that break the rule; ``config.toml`` is the main one. None at all means that
-            the main file does not exist.
+            the main file does not exist, or, in layer L3, that no file shows it.
         good: the same, put right.
     """
 

@@ -47,6 +47,12 @@ def test_all_rules_as_text_and_json():
     assert json.loads(explain("e101", as_json=True)[1]) in entries
 
 
+def test_what_peers_say_has_no_files():
+    page = explain("E504")[1]
+    assert "--connect" in page
+    assert "Bad:" not in page
+
+
 @pytest.mark.parametrize("code", ["E999", "\x1b[2J"])
 def test_an_unknown_rule_is_wrong_use(code, capsys):
     assert explain(code) == (2, "")

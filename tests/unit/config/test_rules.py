@@ -87,7 +87,7 @@ def test_bad_example_gives_this_finding_alone_at_its_place(rule, tmp_path, monke
     assert (loaded.configuration is None) == (rule.severity is Severity.ERROR)
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.code)
+@pytest.mark.parametrize("rule", STATIC, ids=lambda rule: rule.code)
 def test_good_example_is_valid_and_does_not_give_the_finding(rule, tmp_path):
     loaded = load_files(write_files(tmp_path, rule.good))
     assert rule.code not in [finding.code for finding in loaded.findings]
@@ -99,7 +99,7 @@ def test_texts_are_written_as_all_others(rule):
     assert rule.template[0] in "`{" or rule.template[0].islower() or rule.template.startswith("AE")
     assert not rule.template.endswith(".")
     assert rule.explanation.endswith(".")
-    assert rule.good
+    assert bool(rule.good) == (rule.layer is not Layer.LIVE)  # which no file shows
 
 
 def test_a_number_names_one_rule():
