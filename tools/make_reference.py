@@ -2,19 +2,21 @@
 
     python -m tools.make_reference
 
-`options.md` has every option with its type, default and meaning, `rules.md` every finding. A test
-fails when they are not what this writes.
+`options.md` has every option with its type, default and meaning, `rules.md` every finding; the
+schemas are for editors. A test fails when they are not what this writes.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harmony.config.editing import for_editors
 from harmony.config.findings import Layer
 from harmony.config.rules import RULES
-from harmony.config.schemas import MAIN, ROLES, Schema, Schemas, builtin_schemas, mapping
+from harmony.config.schemas import MAIN, PIPELINES, ROLES, Schema, Schemas, builtin_schemas, mapping
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _MADE = "<!-- Written by `python -m tools.make_reference`; change the schemas or the rules. -->"
@@ -38,7 +40,17 @@ def main() -> int:
 
 def pages() -> Mapping[str, str]:
     """File name -> what should be in it."""
-    return {"options.md": "\n".join(_options()), "rules.md": "\n".join(_rules())}
+    schemas = builtin_schemas()
+    return {
+        "options.md": "\n".join(_options()),
+        "rules.md": "\n".join(_rules()),
+        "config.schema.json": _json(for_editors(schemas, MAIN)),
+        "pipelines.schema.json": _json(for_editors(schemas, PIPELINES)),
+    }
+
+
+def _json(schema: Schema) -> str:
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def _options() -> Iterator[str]:

@@ -109,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     schema.add_argument("role", nargs="?", metavar="ROLE", help="endpoint, middleware or backend")
     schema.add_argument("service", nargs="?", metavar="SERVICE", help="such as dicom")
+    schema.add_argument(
+        "--for",
+        choices=("validator", "editor"),
+        default="validator",
+        dest="reader",
+        help="who reads it: editors of TOML want one without embedded documents",
+    )
     schema.set_defaults(verb=_schema)
 
     peers.add_to(verbs)
@@ -197,7 +204,9 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _schema(arguments: argparse.Namespace) -> int:
     from harmony.cli import reference
 
-    return reference.print_schema(arguments.role, arguments.service, out=sys.stdout)
+    return reference.print_schema(
+        arguments.role, arguments.service, editor=arguments.reader == "editor", out=sys.stdout
+    )
 
 
 def _version(_: argparse.Namespace) -> int:

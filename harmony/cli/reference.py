@@ -8,6 +8,7 @@ import textwrap
 from typing import TextIO
 
 from harmony.cli.exits import Exit
+from harmony.config.editing import for_editors
 from harmony.config.findings import Layer
 from harmony.config.rules import RULES, File, Rule, find_rule
 from harmony.config.schemas import MAIN, ROLES, builtin_schemas
@@ -35,8 +36,14 @@ def explain(code: str | None, *, every: bool, as_json: bool, out: TextIO) -> Exi
     return Exit.OK
 
 
-def print_schema(role: str | None, service: str | None, *, out: TextIO) -> Exit:
-    """Print the schema of the main file, or of one service's options."""
+def print_schema(
+    role: str | None, service: str | None, *, editor: bool = False, out: TextIO
+) -> Exit:
+    """Print the schema of the main file, or of one service's options.
+
+    Args:
+        editor: in the form that TOML editors understand.
+    """
     schemas = builtin_schemas()
     name = MAIN
     if role is not None:
@@ -48,7 +55,8 @@ def print_schema(role: str | None, service: str | None, *, out: TextIO) -> Exit:
             )
             print(f"harmony schema: ROLE and SERVICE are one of: {there}", file=sys.stderr)
             return Exit.USAGE
-    out.write(json.dumps(schemas.bundle(name), indent=2) + "\n")
+    schema = for_editors(schemas, name) if editor else schemas.bundle(name)
+    out.write(json.dumps(schema, indent=2) + "\n")
     return Exit.OK
 
 

@@ -66,7 +66,8 @@ def test_it_is_found_good():
 
 def test_the_copy_differs_from_it_in_addresses_alone(copy, pacs):
     loaded = load(copy)
-    assert loaded.findings == ()
+    # A PACS on another machine is spoken to without TLS: a note of it, and no more.
+    assert {finding.code for finding in loaded.findings} <= {"HRM-N306"}
     options = loaded.configuration.backends["dicom_pacs"].options
     assert (options["host"], options["port"]) == (pacs.host, pacs.port)
     assert loaded.configuration.networks["default"].http.port == 0
