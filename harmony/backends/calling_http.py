@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harmony.config.secrets import Secret, SecretError, reveal
+from harmony.config.urls import BaseUrl
 from harmony.tls.contexts import ClientTls, client_context
-from harmony.web.client import BaseUrl, ClientLimits, ClientTimeouts, Credentials, HttpClient
+from harmony.web.client import ClientLimits, ClientTimeouts, Credentials, HttpClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from harmony.config.addresses import Address, literal_host
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.listeners import Listener, listeners_of, reaches
 from harmony.config.merging import Definition, Merged, names
 from harmony.config.schemas import mapping
-from harmony.config.security_rules import url_fault
+from harmony.config.urls import url_of
 
 _DICOM = frozenset(("find", "get", "store"))
 # What each service can do. The code of a service is not imported here; a test compares the two.
@@ -30,7 +29,6 @@ BACKENDS: Mapping[str, frozenset[str]] = MappingProxyType(
 ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
     {"dicom": _DICOM | {"echo"}, "dicomweb": _DICOM}
 )
-_PORTS = {"http": 80, "https": 443}
 
 
 def leads_nowhere(merged: Merged) -> Iterator[Finding]:
@@ -77,12 +75,11 @@ class _Entrance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """Where a backend calls."""
+    """Where a backend calls; `path` is None for DICOM."""
 
     address: Address
     port: int
-    path: str
-    is_http: bool
+    path: str | None
 
 
 def goes_round(merged: Merged) -> Iterator[Finding]:
@@ -121,22 +118,22 @@ def goes_round(merged: Merged) -> Iterator[Finding]:
 def _target(backend: Definition) -> _Target | None:
     """Where a backend calls; None if it is not an address of some machine's."""
     options = mapping(backend.table.get("options"))
-    url, host, port, path = options.get("url"), options.get("host"), options.get("port"), ""
-    if isinstance(url, str):
-        if url_fault(url)[0]:
-            return None
-        parts = urlsplit(url)
-        host, port, path = parts.hostname, parts.port or _PORTS[parts.scheme], parts.path or "/"
+    url, host, port = url_of(options), options.get("host"), options.get("port")
+    if url is not None:
+        host, port = url.host, url.port
     address = literal_host(host) if isinstance(host, str) else None
     if address is None or not isinstance(port, int) or port == 0:
         return None
-    return _Target(address=address, port=port, path=path, is_http=isinstance(url, str))
+    return _Target(address=address, port=port, path=url.path if url else None)
 
 
 def _arrives(target: _Target, entrance: _Entrance) -> bool:
-    prefix = entrance.prefix
-    inside = f"{target.path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/" if prefix else "")
-    return bool(prefix) == target.is_http and inside and reaches(target.address, entrance.listener)
+    prefix, path = entrance.prefix, target.path
+    if path is None:
+        inside = not prefix
+    else:
+        inside = bool(prefix) and f"{path}/".startswith(f"{prefix.rstrip('/')}/")
+    return inside and reaches(target.address, entrance.listener)
 
 
 def _ring(start: str, edges: Mapping[str, Mapping[str, Definition]]) -> list[str]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from harmony.config.addresses import literal_host, parse_address
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.merging import DEFAULT_NETWORK, Definition, Judged, Merged, names
 from harmony.config.routes import DEFAULT_PREFIXES
 from harmony.config.schemas import mapping
+from harmony.config.urls import BaseUrl, NotAUrl, url_of
 
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}")
-_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")
-_MAX_PORT = 65535
 _SECRETS = ("bearer", "password")
 
 
@@ -45,45 +41,21 @@ def variable_not_set(merged: Merged) -> Iterator[Finding]:
 def not_a_url(merged: Merged) -> Iterator[Finding]:
     """E247: where an HTTP origin cannot be."""
     for given in merged.judged.get("HRM-E247", ()):
-        reason, hint = url_fault(given.text)
-        if reason:
-            # A password may be in it, so it is not quoted.
-            yield _at(given, "HRM-E247", hint, key=given.path[-1], reason=reason)
-
-
-def url_fault(text: str) -> tuple[str, str]:
-    """Why the text is no base URL of an origin, and what to write; empty if it is one."""
-    example = "for example `https://pacs.example/dicom-web`"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return "its host or port cannot be read", example
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return "it does not begin with `http://` or `https://` and a host", example
-    if "@" in parts.netloc:
-        return "it holds a user", "write `username` and `password`, or `bearer`, instead"
-    if parts.query or parts.fragment or text.endswith(("?", "#")):
-        return "it has something after `?` or `#`", "end it before that"
-    if not _HOST.fullmatch(parts.hostname or ""):
-        return "its host is no name or address", "write a name of other letters as `xn--...`"
-    if port == 0:
-        return "its port is 0", f"write one from 1 to {_MAX_PORT}"
-    if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
-        return "its path has an empty or a dot segment, or is not percent-encoded", example
-    return "", ""
+        try:
+            BaseUrl.parse(given.text)
+        except NotAUrl as exc:
+            yield _at(given, "HRM-E247", exc.hint, key=given.path[-1], reason=exc.reason)
 
 
 def credentials_in_the_clear(merged: Merged) -> Iterator[Finding]:
     """W305: a secret on its way to another machine, for everybody on it to read."""
     for backend in merged.intact("backends"):
         options = mapping(backend.table.get("options"))
-        url = options.get("url")
-        if not isinstance(url, str) or url_fault(url)[0] or not url.startswith("http://"):
+        url = url_of(options)
+        if url is None or url.is_secure or not {"bearer", "username"} & set(options):
             continue
-        given = next((key for key in ("bearer", "username") if key in options), None)
-        host = literal_host(urlsplit(url).hostname or "")
-        if given is None or (host is not None and host.is_loopback):
+        host = literal_host(url.host)
+        if host is not None and host.is_loopback:
             continue
         path = (*backend.path, "options", "url")
         yield backend.source.finding(

@@ -1,8 +1,7 @@
 """HTTP out: a client for one origin, as a backend has it.
 
 * `HttpClient` asks: `ask` is a block in which an `Answer` can be read.
-* `BaseUrl` says where the origin is; `Credentials`, `ClientTimeouts` and `ClientLimits` how to
-  treat it.
+* `Credentials`, `ClientTimeouts` and `ClientLimits` say how to treat it.
 * `peer` says in words, and in `harmony.errors`, what went wrong.
 
 Connections are those of httpcore2, the core of httpx2. Each request goes where the configuration
@@ -13,11 +12,9 @@ cookie is kept. A body comes as it was sent: nothing is decoded.
 from harmony.web.client.client import Answer, HttpClient
 from harmony.web.client.peer import Peer
 from harmony.web.client.settings import ClientLimits, ClientTimeouts, Credentials
-from harmony.web.client.url import BaseUrl
 
 __all__ = [
     "Answer",
-    "BaseUrl",
     "ClientLimits",
     "ClientTimeouts",
     "Credentials",

@@ -1,4 +1,4 @@
-"""Asking one origin. The only module that knows httpcore2, the core of httpcore2.
+"""Asking one origin. The only module that knows httpcore2, the core of httpx2.
 
 What httpx2 lays on top is for browsing: redirects, cookies, proxies of the environment, URLs in
 another spelling, and a log of them. A proxy and a DICOMweb client want none of it.
@@ -16,12 +16,12 @@ import h11
 import httpcore2
 import trio
 
+from harmony.config.urls import BaseUrl
 from harmony.envelope import Headers
 from harmony.errors import HarmonyError, RequestError
 from harmony.tls.faults import late_tls_fault, outbound_tls_fault
 from harmony.web.client.peer import Peer
 from harmony.web.client.settings import ClientLimits, ClientTimeouts, Credentials
-from harmony.web.client.url import BaseUrl
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})  # a length even of nothing. RFC 9110 8.6

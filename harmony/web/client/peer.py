@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harmony.config.urls import BaseUrl
 from harmony.errors import Retry, Unavailable, UpstreamError
 from harmony.tls.faults import TlsFault
-from harmony.web.client.url import BaseUrl
 
 
 @dataclass(frozen=True, slots=True)

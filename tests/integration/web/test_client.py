@@ -13,9 +13,10 @@ import trio
 import trio.lowlevel
 import trio.testing
 
+from harmony.config.urls import BaseUrl
 from harmony.errors import HarmonyError, RequestError, Retry, Unavailable, UpstreamError
 from harmony.tls.contexts import ClientTls, ServerTls, client_context, server_context
-from harmony.web.client import BaseUrl, ClientLimits, ClientTimeouts, Credentials, HttpClient
+from harmony.web.client import ClientLimits, ClientTimeouts, Credentials, HttpClient
 from tests.support.certificates import Authority
 from tests.support.origin import Origin, Script, Visit, answering, head, origin, pieces, whole
 

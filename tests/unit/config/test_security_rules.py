@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from harmony.config.report import render_json, render_text
-from harmony.config.security_rules import url_fault
 from tests.support.configuration import codes, load_text, only
 
 HEAD = """
@@ -35,8 +34,8 @@ def origin(options: str) -> str:
         "http://10.1.2.3",
     ],
 )
-def test_a_base_url_is_taken(url: str) -> None:
-    assert url_fault(url) == ("", "")
+def test_a_base_url_is_taken(url: str, tmp_path: Path) -> None:
+    assert codes(load_text(tmp_path, origin(f"url = '{url}'"))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from harmony.web.client import BaseUrl
+from harmony.config.urls import BaseUrl
 
 
 @pytest.mark.parametrize(
