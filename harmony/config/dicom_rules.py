@@ -21,11 +21,9 @@ def not_an_ae_title(merged: Merged) -> Iterator[Finding]:
     """E221: length and repertoire of a title."""
     for title in _titles(merged):
         if reason := ae_title_fault(title.text):
-            yield title.source.finding(
+            yield title.finding(
                 "HRM-E221",
-                title.path,
-                at=title.source.value_span(title.path),
-                hint="1 to 16 characters, as the peer's own configuration shows them",
+                "1 to 16 characters, as the peer's own configuration shows them",
                 value=title.text,
                 reason=reason,
             )
@@ -43,11 +41,9 @@ def unusual_ae_title(merged: Merged) -> Iterator[Finding]:
             what, better = "lower-case letters", stripped.upper()
         else:
             continue
-        yield title.source.finding(
+        yield title.finding(
             "HRM-W222",
-            title.path,
-            at=title.source.value_span(title.path),
-            hint=f"`{better}`, unless the peer writes it so",
+            f"`{better}`, unless the peer writes it so",
             value=title.text,
             what=what,
         )
@@ -63,7 +59,6 @@ def same_title_on_both_sides(merged: Merged) -> Iterator[Finding]:
             yield backend.source.finding(
                 "HRM-W223",
                 path,
-                at=backend.source.value_span(path),
                 hint="`local_aet` is Harmony's own title; give it one that the peer knows it by",
             )
 
@@ -81,7 +76,6 @@ def move_without_receiver(merged: Merged) -> Iterator[Finding]:
             yield backend.source.finding(
                 "HRM-E224",
                 path,
-                at=backend.source.value_span(path),
                 hint='write `receiver = "ENDPOINT"` with the name of a `dicom` endpoint, or '
                 '`receiver = { local_aet = "TITLE", port = 11112 }`',
             )
@@ -105,7 +99,6 @@ def archive_of_two(merged: Merged) -> Iterator[Finding]:
             yield backend.source.finding(
                 "HRM-E226",
                 path,
-                at=backend.source.value_span(path),
                 hint=f"name `{first.name}` in both pipelines, or give each its own folder",
                 related=(first.related(f"backend `{first.name}`"),),
                 a=first.name,
@@ -131,11 +124,9 @@ def not_a_uid(merged: Merged) -> Iterator[Finding]:
     """E228: form and length of a UID."""
     for uid in merged.judged.get("HRM-E228", ()):
         if reason := uid_fault(uid.text):
-            yield uid.source.finding(
+            yield uid.finding(
                 "HRM-E228",
-                uid.path,
-                at=uid.source.value_span(uid.path),
-                hint="for example `1.2.840.10008.5.1.4.1.1.2`, CT Image Storage",
+                "for example `1.2.840.10008.5.1.4.1.1.2`, CT Image Storage",
                 value=uid.text,
                 reason=reason,
             )
@@ -146,11 +137,9 @@ def not_a_sop_class(merged: Merged) -> Iterator[Finding]:
     for given in merged.judged.get("HRM-E229", ()):
         if not names_a_sop_class(given.text):
             guess = nearest_keyword(given.text)
-            yield given.source.finding(
+            yield given.finding(
                 "HRM-E229",
-                given.path,
-                at=given.source.value_span(given.path),
-                hint=f"did you mean `{guess}`?"
+                f"did you mean `{guess}`?"
                 if guess
                 else "for example `CTImageStorage` or `1.2.840.10008.5.1.4.1.1.2`",
                 value=given.text,

@@ -100,11 +100,9 @@ def not_an_address(merged: Merged) -> Iterator[Finding]:
         if parse_address(text.text) is None:
             local = text.text.strip().lower() == "localhost"
             hint = "for example `127.0.0.1`, or `0.0.0.0` for every IPv4 address"
-            yield text.source.finding(
+            yield text.finding(
                 "HRM-E246",
-                text.path,
-                at=text.source.value_span(text.path),
-                hint="write `127.0.0.1`" if local else hint,
+                "write `127.0.0.1`" if local else hint,
                 value=text.text,
             )
 
@@ -114,11 +112,9 @@ def not_an_address_or_network(merged: Merged) -> Iterator[Finding]:
     for text in merged.judged.get("HRM-E248", ()):
         reason, hint = network_fault(text.text)
         if reason:
-            yield text.source.finding(
+            yield text.finding(
                 "HRM-E248",
-                text.path,
-                at=text.source.value_span(text.path),
-                hint=hint,
+                hint,
                 value=text.text,
                 reason=reason,
             )
@@ -140,7 +136,6 @@ def sends_to_itself(merged: Merged) -> Iterator[Finding]:
                 yield backend.source.finding(
                     "HRM-E251",
                     path,
-                    at=backend.source.value_span(path),
                     hint="name the PACS's own host and port here, or give the endpoint another "
                     "port",
                     related=(endpoint.related(f"endpoint `{endpoint.name}`"),),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from harmony.config.findings import KeyPath, Related
+from harmony.config.findings import Finding, KeyPath, Related
 from harmony.config.schemas import ROLES, Annotated, Schemas, mapping, notes
 from harmony.config.sources import Source
 
@@ -73,6 +73,10 @@ class Reference:
     name: str
     path: KeyPath
 
+    def finding(self, code: str, hint: str, **fields: object) -> Finding:
+        """A broken rule at this name; `fields` fill the rule's template."""
+        return _finding(self.owner.source, code, self.path, hint, fields)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -81,6 +85,16 @@ class Judged:
     source: Source
     path: KeyPath
     text: str
+
+    def finding(self, code: str, hint: str, **fields: object) -> Finding:
+        """A broken rule at this text; `fields` fill the rule's template."""
+        return _finding(self.source, code, self.path, hint, fields)
+
+
+def _finding(
+    source: Source, code: str, path: KeyPath, hint: str, fields: Mapping[str, object]
+) -> Finding:
+    return source.finding(code, path, at=None, hint=hint, related=(), message="", **fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def unknown_name(merged: Merged) -> Iterator[Finding]:
             elif defined:
                 hint += f", or name one of {either(defined)}"
             kind = KINDS[reference.kind]
-            yield _at(reference, "HRM-E201", hint, kind=kind, name=reference.name)
+            yield reference.finding("HRM-E201", hint, kind=kind, name=reference.name)
 
 
 def defined_twice(merged: Merged) -> Iterator[Finding]:
@@ -60,8 +60,7 @@ def wrong_kind(merged: Merged) -> Iterator[Finding]:
         for kind in NAMED_BY:
             if merged.is_defined(kind, reference.name):
                 listed = reference.owner.kind == "pipelines" and kind != "peers"
-                yield _at(
-                    reference,
+                yield reference.finding(
                     "HRM-E203",
                     f"name it in `{kind}`"
                     if listed
@@ -129,8 +128,7 @@ def in_two_pipelines(merged: Merged) -> Iterator[Finding]:
         if reference.kind == "endpoints":
             first = claimed.setdefault(reference.name, reference)
             if first is not reference:
-                yield _at(
-                    reference,
+                yield reference.finding(
                     "HRM-E206",
                     "define another endpoint for one of them",
                     name=reference.name,
@@ -170,17 +168,9 @@ def not_for_this_use(merged: Merged) -> Iterator[Finding]:
             hint = "name it in a pipeline's `endpoints`, too"
         else:
             continue
-        yield _at(
-            reference, "HRM-E225", hint, kind=kind, name=reference.name, use=use, reason=reason
+        yield reference.finding(
+            "HRM-E225", hint, kind=kind, name=reference.name, use=use, reason=reason
         )
-
-
-def _at(reference: Reference, code: str, hint: str, **fields: object) -> Finding:
-    source = reference.owner.source
-    span = source.value_span(reference.path)
-    return source.finding(
-        code, reference.path, at=span, hint=hint, message="", related=(), **fields
-    )
 
 
 def _one(kind: str) -> str:

@@ -55,7 +55,6 @@ def leads_nowhere(merged: Merged) -> Iterator[Finding]:
             yield pipeline.source.finding(
                 "HRM-E208",
                 path,
-                at=pipeline.source.value_span(path),
                 hint="name a backend that can, or put an `http` endpoint before these",
                 related=(endpoint.related(f"endpoint `{name}`"),),
                 pipeline=pipeline.name,

@@ -55,7 +55,6 @@ def prefix_inside_another(merged: Merged) -> Iterator[Finding]:
                 yield endpoint.source.finding(
                     "HRM-W243",
                     path,
-                    at=endpoint.source.value_span(path),
                     hint="give it a prefix of its own, so that nobody takes one for the other",
                     related=(other.related(f"endpoint `{other.name}`"),),
                     prefix=prefix,
@@ -72,11 +71,9 @@ def not_a_path_prefix(merged: Merged) -> Iterator[Finding]:
         if prefix.text != "/" and not plain:
             kept = [part for part in segments if _SEGMENTS.fullmatch(f"/{part}")]
             better = "/" + "/".join(part for part in kept if part not in (".", ".."))
-            yield prefix.source.finding(
+            yield prefix.finding(
                 "HRM-E244",
-                prefix.path,
-                at=prefix.source.value_span(prefix.path),
-                hint=f"for example `{better}`",
+                f"for example `{better}`",
                 value=prefix.text,
             )
 

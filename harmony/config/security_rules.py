@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harmony.config.addresses import literal_host, parse_address
 from harmony.config.findings import Finding, KeyPath
-from harmony.config.merging import DEFAULT_NETWORK, Definition, Judged, Merged, names
+from harmony.config.merging import DEFAULT_NETWORK, Definition, Merged, names
 from harmony.config.routes import DEFAULT_PREFIXES
 from harmony.config.schemas import mapping
 from harmony.config.urls import BaseUrl, NotAUrl, url_of
@@ -24,7 +24,6 @@ def secret_in_plain_text(merged: Merged) -> Iterator[Finding]:
                 yield backend.source.finding(
                     "HRM-W301",
                     path,
-                    at=backend.source.value_span(path),
                     hint=f'write `{key} = {{ env = "NAME" }}` or `{key} = {{ file = "PATH" }}`',
                     key=key,
                 )
@@ -35,7 +34,7 @@ def variable_not_set(merged: Merged) -> Iterator[Finding]:
     for given in merged.judged.get("HRM-E302", ()):
         if given.text not in os.environ:
             hint = "set it, or leave this check out with `--no-environment`"
-            yield _at(given, "HRM-E302", hint, name=given.text)
+            yield given.finding("HRM-E302", hint, name=given.text)
 
 
 def not_a_url(merged: Merged) -> Iterator[Finding]:
@@ -44,7 +43,7 @@ def not_a_url(merged: Merged) -> Iterator[Finding]:
         try:
             BaseUrl.parse(given.text)
         except NotAUrl as exc:
-            yield _at(given, "HRM-E247", exc.hint, key=given.path[-1], reason=exc.reason)
+            yield given.finding("HRM-E247", exc.hint, key=given.path[-1], reason=exc.reason)
 
 
 def credentials_in_the_clear(merged: Merged) -> Iterator[Finding]:
@@ -61,7 +60,6 @@ def credentials_in_the_clear(merged: Merged) -> Iterator[Finding]:
         yield backend.source.finding(
             "HRM-W305",
             path,
-            at=backend.source.value_span(path),
             hint="write `https://`, and `tls = { ca_file = .. }` for an authority of your own",
             name=backend.name,
         )
@@ -82,7 +80,6 @@ def dicom_without_tls(merged: Merged) -> Iterator[Finding]:
         yield backend.source.finding(
             "HRM-N306",
             path,
-            at=backend.source.value_span(path),
             hint="`tls` turns it on, if the peer can",
             name=backend.name,
             host=host,
@@ -112,7 +109,6 @@ def _about_network(place: Definition, endpoint: Definition) -> Finding:
     return place.source.finding(
         "HRM-W304",
         path,
-        at=place.source.value_span(path),
         hint="bind to this machine and put a proxy with a log-in before it; or, behind a firewall "
         "that lets in the right ones, write `# harmony: ignore W304` and why",
         related=(endpoint.related(f"endpoint `{endpoint.name}`"),),
@@ -122,13 +118,6 @@ def _about_network(place: Definition, endpoint: Definition) -> Finding:
 
 def _is_open(endpoint: Definition) -> bool:
     return endpoint.intact and endpoint.table.get("service") in DEFAULT_PREFIXES
-
-
-def _at(given: Judged, code: str, hint: str, **fields: object) -> Finding:
-    at = given.source.value_span(given.path)
-    return given.source.finding(
-        code, given.path, at=at, hint=hint, message="", related=(), **fields
-    )
 
 
 OF_THE_ENVIRONMENT = (variable_not_set,)

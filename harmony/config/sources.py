@@ -75,13 +75,16 @@ class Source:
         code: str,
         path: KeyPath,
         *,
-        at: Span,
+        at: Span | None = None,
         hint: str = "",
         related: tuple[Related, ...] = (),
         message: str = "",
         **fields: object,
     ) -> Finding:
         """A broken rule at a place of this file; `fields` fill the rule's template.
+
+        Args:
+            at: what to look at; None for the value at `path`.
 
         The excerpt comes later, with `excerpt`, once all secrets are known.
         """
@@ -94,7 +97,7 @@ class Source:
             hint=printable(hint),
             path=path,
             file=self.file,
-            span=at,
+            span=self.value_span(path) if at is None else at,
             related=related,
         )
 

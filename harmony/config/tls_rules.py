@@ -31,8 +31,7 @@ def unreadable_file(merged: Merged) -> Iterator[Finding]:
         try:
             _read(merged, given)
         except UnreadableFile as error:
-            yield _finding(
-                given,
+            yield given.finding(
                 "HRM-E261",
                 "paths are relative to the folder of the main file",
                 key=given.path[-1],
@@ -52,8 +51,7 @@ def not_pem(merged: Merged) -> Iterator[Finding]:
         else:
             wanted, good = "certificate", _holds_certificates(data)
         if not good:
-            yield _finding(
-                given,
+            yield given.finding(
                 "HRM-E267",
                 f"it should have a block `-----BEGIN {wanted.upper()}-----`; `openssl` converts "
                 "other forms",
@@ -67,8 +65,7 @@ def encrypted_key(merged: Merged) -> Iterator[Finding]:
     for given in _pem_files(merged):
         data = _content(merged, given)
         if data is not None and _encrypted(given, data):
-            yield _finding(
-                given,
+            yield given.finding(
                 "HRM-E266",
                 "`openssl pkey -in OLD -out NEW` decrypts it; let nobody else read the new file",
                 file=given.text,
@@ -90,8 +87,7 @@ def key_of_another_certificate(merged: Merged) -> Iterator[Finding]:
         if not (_holds_certificates(chain) and _holds_key(secret)):
             continue
         if _differ(merged.folder / certificate.text, merged.folder / key.text):
-            yield _finding(
-                key,
+            yield key.finding(
                 "HRM-E262",
                 "name the key that the certificate was made for; the first certificate of the "
                 "file counts",
@@ -111,8 +107,7 @@ def expired(merged: Merged) -> Iterator[Finding]:
         if begin <= now <= end:
             continue
         late = now > end
-        yield _finding(
-            given,
+        yield given.finding(
             "HRM-E263",
             "have it renewed, or check the clock of this machine",
             file=given.text,
@@ -129,7 +124,6 @@ def unverified(merged: Merged) -> Iterator[Finding]:
             yield backend.source.finding(
                 "HRM-W268",
                 path,
-                at=backend.source.value_span(path),
                 hint="write `ca_file` with the peer's authority, or its own certificate, instead",
                 name=backend.name,
             )
@@ -194,13 +188,6 @@ def _differ(certificate: Path, key: Path) -> bool:
     except OSError:
         return False  # gone since it was read
     return False
-
-
-def _finding(given: Judged, code: str, hint: str, **fields: object) -> Finding:
-    at = given.source.value_span(given.path)
-    return given.source.finding(
-        code, given.path, at=at, hint=hint, message="", related=(), **fields
-    )
 
 
 OF_FILES = (unreadable_file, not_pem, encrypted_key, key_of_another_certificate, expired)
