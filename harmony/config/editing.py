@@ -21,7 +21,7 @@ def for_editors(schemas: Schemas, name: str) -> dict[str, object]:
     Args:
         name: of a schema file.
     """
-    bundle = schemas.bundle(name)
+    bundle = dict(schemas.bundle(name))
     files = mapping(bundle.pop("$defs"))
     common = mapping(mapping(files[COMMON])["$defs"])
     definitions = {key: _rewritten(value) for key, value in common.items()}

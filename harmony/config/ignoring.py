@@ -63,7 +63,7 @@ def without_ignored(
 
 
 def _ignores(source: Source) -> Iterator[_Ignore]:
-    for comment in source.comments:
+    for comment in source.comments_with("harmony:"):
         match = _COMMENT.fullmatch(comment.text)
         if match is None:
             continue

@@ -81,8 +81,10 @@ def taken_twice(merged: Merged) -> Iterator[Finding]:
 def privileged_port(merged: Merged) -> Iterator[Finding]:
     """W245: a port that most users may not listen on."""
     for listener in _listeners(merged):
+        if not 0 < listener.port < _FIRST_UNPRIVILEGED:
+            continue
         path, at = listener.place
-        if 0 < listener.port < _FIRST_UNPRIVILEGED and at != FILE_START:
+        if at != FILE_START:
             yield listener.source.finding(
                 "HRM-W245",
                 path,

@@ -29,10 +29,11 @@ from harmony.config.ignoring import without_ignored
 from harmony.config.merging import Merged, merge, object_of
 from harmony.config.schemas import MAIN, PIPELINES, Schemas, builtin_schemas, mapping
 from harmony.config.sources import Source, read_source
-from harmony.config.structure import MAX_FINDINGS, check_structure
+from harmony.config.structure import MAX_FINDINGS, Structure
 from harmony.config.wording import near
 
 MAX_FILES = 1000
+DEFAULT_FOLDER = "pipelines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,11 @@ class Checks:
     ignored: frozenset[str] = frozenset()
 
 
-DEFAULT_FOLDER = "pipelines"
-
-
 def load_files(path: Path, schemas: Schemas | None = None, checks: Checks | None = None) -> Loaded:
     """See `harmony.config.load`; `schemas` are those of this version if None."""
     checks = checks or Checks()
-    work = _Work(schemas=schemas or builtin_schemas(), checks=checks)
+    schemas = schemas or builtin_schemas()
+    work = _Work(schemas=schemas, structure=Structure(schemas), checks=checks)
     main = work.read(path, MAIN)
     if not any(finding.code == "HRM-E001" for finding in work.findings):
         for file in work.further_files(main, path):
@@ -87,6 +86,7 @@ class _Work:
     """
 
     schemas: Schemas
+    structure: Structure
     checks: Checks
     sources: list[Source] = field(default_factory=list)
     intact: list[tuple[Source, str]] = field(default_factory=list)
@@ -106,7 +106,7 @@ class _Work:
                 self.intact.append((source, schema))  # an empty one, for the rest to stand on
             return source
         self.intact.append((source, schema))
-        found = check_structure(source, schema, self.schemas)
+        found = self.structure.check(source, schema)
         if len(found) == MAX_FINDINGS:
             reason = f"only the first {MAX_FINDINGS} findings in `{source.file}` are listed"
             self.skipped.append(Skipped(layer=Layer.SCHEMA, reason=reason))

@@ -53,23 +53,32 @@ class Comment:
     alone: bool
 
 
-def locate(text: str) -> Mapping[KeyPath, Place]:
-    """Map the path of every key, table and array item of a valid TOML document to its place."""
-    return _Scanner(text).scan()
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What stands where in a document.
+
+    Attributes:
+        places: of every key, table and array item, by path.
+        comments: in order.
+    """
+
+    places: Mapping[KeyPath, Place]
+    comments: Sequence[Comment]
 
 
-def comments_in(text: str) -> Sequence[Comment]:
-    """The comments of a valid TOML document, in order."""
+def scan(text: str) -> Scanned:
+    """Find the keys, values and comments of a valid TOML document."""
     scanner = _Scanner(text)
     scanner.scan()
-    return [scanner.comment(at) for at in sorted(scanner.comments)]
+    comments = [scanner.comment(at) for at in sorted(scanner.comments)]
+    return Scanned(places=scanner.places, comments=comments)
 
 
 class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._places: dict[KeyPath, Place] = {}
+        self.places: dict[KeyPath, Place] = {}
         self.comments: set[int] = set()  # where they begin
 
     def comment(self, at: int) -> Comment:
@@ -83,7 +92,8 @@ class _Scanner:
             alone=not self._text[self._line_starts[start.line - 1] : at].strip(),
         )
 
-    def scan(self) -> Mapping[KeyPath, Place]:
+    def scan(self) -> None:
+        """Read all of it."""
         table: KeyPath = ()
         counts: dict[KeyPath, int] = {}  # elements so far of each array of tables
         at = self._skip_blank(0)
@@ -93,7 +103,6 @@ class _Scanner:
             else:
                 at = self._pair(table, at)
             at = self._skip_blank(at)
-        return self._places
 
     def _header(self, at: int, counts: dict[KeyPath, int]) -> tuple[KeyPath, int]:
         """Read ``[a.b]`` or ``[[a.b]]``; answer the table it opens and where it ends."""
@@ -102,13 +111,13 @@ class _Scanner:
         path: KeyPath = ()
         for depth, (key, span) in enumerate(keys, start=1):
             path += (key,)
-            self._places.setdefault(path, Place(key=span, value=span))
+            self.places.setdefault(path, Place(key=span, value=span))
             if depth == len(keys) and brackets == 2:
                 counts[path] = counts.get(path, 0) + 1
             if path in counts:
                 path += (counts[path] - 1,)
         span = keys[-1][1]
-        self._places[path] = Place(key=span, value=span)
+        self.places[path] = Place(key=span, value=span)
         return path, at + brackets
 
     def _pair(self, table: KeyPath, at: int) -> int:
@@ -116,10 +125,10 @@ class _Scanner:
         path = table
         for key, span in keys:
             path += (key,)
-            self._places.setdefault(path, Place(key=span, value=span))
+            self.places.setdefault(path, Place(key=span, value=span))
         start = self._skip_blank(at + len("="))
         end = self._value(path, start)
-        self._places[path] = Place(key=keys[-1][1], value=self._span(start, end))
+        self.places[path] = Place(key=keys[-1][1], value=self._span(start, end))
         return end
 
     def _keys(self, at: int) -> tuple[list[tuple[str, Span]], int]:
@@ -149,7 +158,7 @@ class _Scanner:
             else:
                 start, at = at, self._value((*path, index), at)
                 span = self._span(start, at)
-                self._places[*path, index] = Place(key=span, value=span)
+                self.places[*path, index] = Place(key=span, value=span)
                 index += 1
             at = self._skip_blank(at)
             if self._text[at] == ",":

@@ -43,6 +43,7 @@ class Schemas:
 
     def __init__(self, documents: Mapping[str, Schema]) -> None:
         self.documents = documents
+        self._bundles: dict[str, Schema] = {}
 
     def services(self, role: str) -> list[str]:
         """The services that have a schema in `role`, a table's name such as ``backends``."""
@@ -54,12 +55,17 @@ class Schemas:
         """The schema of a service's options; None if there is no such service in the role."""
         return self.documents.get(f"{ROLES[role]}/{service}.json")
 
-    def bundle(self, name: str) -> dict[str, object]:
-        """One self-contained schema: the file `name` with all that it leads to.
+    def bundle(self, name: str) -> Schema:
+        """One self-contained schema: the file `name` with all that it leads to. Not to be changed.
 
         The other files keep their ``$id`` and lie in ``$defs``, where references find them
         (JSON Schema 2020-12, 9.3.1); nothing needs to be fetched.
         """
+        if name not in self._bundles:
+            self._bundles[name] = self._bundle(name)
+        return self._bundles[name]
+
+    def _bundle(self, name: str) -> Schema:
         root = copy.deepcopy(dict(self.documents[name]))
         used = [COMMON]
         if name in (MAIN, PIPELINES):

@@ -18,7 +18,7 @@ from harmony.config.findings import (
     Related,
     Span,
 )
-from harmony.config.positions import Comment, Place, comments_in, locate
+from harmony.config.positions import Comment, Place, Scanned, scan
 from harmony.config.reading import UnreadableFile, read_bytes
 from harmony.config.rules import RULES
 from harmony.config.wording import printable
@@ -147,15 +147,20 @@ class Source:
     def _lines(self) -> list[str]:
         return self._text.split("\n")
 
+    def comments_with(self, words: str) -> Sequence[Comment]:
+        """The comments of a file that is TOML in which these words stand."""
+        if words not in self._text:
+            return ()
+        return [comment for comment in self._scanned.comments if words in comment.text]
+
     @property
-    def comments(self) -> Sequence[Comment]:
-        """Of a file that is TOML."""
-        return comments_in(self._text) if self.document and "#" in self._text else ()
+    def _places(self) -> Mapping[KeyPath, Place]:
+        return self._scanned.places
 
     @functools.cached_property
-    def _places(self) -> Mapping[KeyPath, Place]:
+    def _scanned(self) -> Scanned:
         # Only findings ask for places, so a valid file is not scanned.
-        return locate(self._text) if self.document else {}
+        return scan(self._text) if self.document else Scanned({}, ())
 
 
 def _last_key(path: KeyPath) -> str:

@@ -12,23 +12,32 @@ from types import MappingProxyType
 from harmony.config.findings import Finding, KeyPath
 from harmony.config.schemas import ROLES, Schemas, mapping, notes
 from harmony.config.sources import Source
-from harmony.config.violations import Violation, name_of, violations
+from harmony.config.violations import Checker, Violation, name_of
 from harmony.config.wording import counted, either, near, quoted
 
 MAX_FINDINGS = 200  # of one file
 
 
-def check_structure(source: Source, name: str, schemas: Schemas) -> list[Finding]:
-    """What the file breaks of the schema `name`, at most `MAX_FINDINGS` of it.
+class Structure:
+    """Holds files to the schemas."""
 
-    Secrets that the schema marks are hidden in `source` first.
-    """
-    bundle = schemas.bundle(name)
-    for entry in schemas.annotate(bundle, source.document, ()):
-        if notes(entry.schema).get("secret") is True:
-            source.hide(entry.path)
-    findings = _Diagnosis(source, schemas).of(list(violations(bundle, source.document)))
-    return list(itertools.islice(findings, MAX_FINDINGS))
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+        self._checkers: dict[str, Checker] = {}
+
+    def check(self, source: Source, name: str) -> list[Finding]:
+        """What the file breaks of the schema `name`, at most `MAX_FINDINGS` of it.
+
+        Secrets that the schema marks are hidden in `source` first.
+        """
+        bundle = self._schemas.bundle(name)
+        for entry in self._schemas.annotate(bundle, source.document, ()):
+            if notes(entry.schema).get("secret") is True:
+                source.hide(entry.path)
+        if name not in self._checkers:
+            self._checkers[name] = Checker(bundle)
+        broken = list(self._checkers[name].violations(source.document))
+        return list(itertools.islice(_Diagnosis(source, self._schemas).of(broken), MAX_FINDINGS))
 
 
 class _Diagnosis:

@@ -35,21 +35,26 @@ class Violation:
     path: KeyPath
 
 
-def violations(schema: Schema, document: Mapping[str, object]) -> Iterator[Violation]:
-    """Everything in `document` that the self-contained `schema` refuses, in its own order."""
-    # A registry without `retrieve` fetches nothing: what a reference names is in the schema or
-    # nowhere. Crawled here, for each reference would crawl the whole schema again.
-    resource = DRAFT202012.create_resource(schema)
-    registry: Registry[Schema] = Registry().with_resource(resource.id() or "", resource).crawl()
-    validator = _STRICT(schema, registry=registry)
-    for error in validator.iter_errors(document):
-        yield Violation(
-            keyword=str(error.validator),
-            wanted=error.validator_value,
-            found=error.instance,
-            schema=mapping(error.schema),
-            path=tuple(error.absolute_path),
-        )
+class Checker:
+    """Holds documents to one self-contained schema, which is crawled but once."""
+
+    def __init__(self, schema: Schema) -> None:
+        # A registry without `retrieve` fetches nothing: what a reference names is in the schema
+        # or nowhere. Crawled here, for each reference would crawl the whole schema again.
+        resource = DRAFT202012.create_resource(schema)
+        registry: Registry[Schema] = Registry().with_resource(resource.id() or "", resource)
+        self._validator = _STRICT(schema, registry=registry.crawl())
+
+    def violations(self, document: Mapping[str, object]) -> Iterator[Violation]:
+        """Everything in `document` that the schema refuses, in its own order."""
+        for error in self._validator.iter_errors(document):
+            yield Violation(
+                keyword=str(error.validator),
+                wanted=error.validator_value,
+                found=error.instance,
+                schema=mapping(error.schema),
+                path=tuple(error.absolute_path),
+            )
 
 
 def _is_integer(_: TypeChecker, value: object) -> bool:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from harmony.config.schemas import MAIN, builtin_schemas
+from harmony.config.schemas import MAIN, Schema, builtin_schemas
 from tools.bench.commands import run_all
 from tools.bench.goals import Measure, Score
 from tools.bench.setting import Setting
@@ -104,5 +104,5 @@ def _processor_milliseconds(command: Sequence[str]) -> float:
     return (used() - before) * 1e3
 
 
-def _bundle() -> dict[str, object]:
+def _bundle() -> Schema:
     return builtin_schemas().bundle(MAIN)

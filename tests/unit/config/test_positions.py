@@ -8,7 +8,7 @@ import tomli
 from hypothesis import given, reject, settings
 
 from harmony.config.findings import Position, Span
-from harmony.config.positions import locate
+from harmony.config.positions import scan
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted([*ROOT.glob("examples/**/*.toml"), *ROOT.glob("tests/unit/config/**/*.toml")])
@@ -63,7 +63,7 @@ def same(a, b):
 
 def assert_every_value_is_where_the_map_says(text: str) -> None:
     document = tomli.loads(text)
-    places = locate(text)
+    places = scan(text).places
     found = list(entries(document))
     assert {path for path, _ in found} <= set(places)
     for path, value in found:
@@ -89,7 +89,7 @@ def test_values_between_comments_quotes_and_brackets_are_found():
 
 
 def test_tables_are_at_their_headers():
-    places = locate("a = 1\n[b.c]\n[[d]]\nx = 1\n[[d]]\n[d.e]\n")
+    places = scan("a = 1\n[b.c]\n[[d]]\nx = 1\n[[d]]\n[d.e]\n").places
     assert places["b", "c"].key.start == Position(2, 4)
     assert places["b",].key.start == Position(2, 2)
     assert places["d", 0].value.start == Position(3, 3)
@@ -99,13 +99,13 @@ def test_tables_are_at_their_headers():
 
 
 def test_columns_count_characters_not_bytes():
-    assert locate('"日本" = "é" # é\n').keys() == {("日本",)}
-    assert locate('"日本" = "é"')["日本",].value.start == Position(1, 8)
+    assert scan('"日本" = "é" # é\n').places.keys() == {("日本",)}
+    assert scan('"日本" = "é"').places["日本",].value.start == Position(1, 8)
 
 
 def test_an_empty_document_has_no_places():
-    assert locate("") == {}
-    assert locate("# only this") == {}
+    assert scan("").places == {}
+    assert scan("# only this").places == {}
 
 
 bare = st.text("abcXYZ019-_", min_size=1, max_size=5)

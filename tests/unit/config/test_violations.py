@@ -1,6 +1,6 @@
 import pytest
 
-from harmony.config.violations import violations
+from harmony.config.violations import Checker
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,9 @@ from harmony.config.violations import violations
 )
 def test_numbers_are_those_of_toml(kind, value, fits):
     schema = {"properties": {"a": {"type": kind}}}
-    assert [v.keyword for v in violations(schema, {"a": value})] == ([] if fits else ["type"])
+    assert [v.keyword for v in Checker(schema).violations({"a": value})] == (
+        [] if fits else ["type"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_numbers_are_those_of_toml(kind, value, fits):
 )
 def test_names_of_a_list_are_distinct(value, fits):
     schema = {"properties": {"a": {"uniqueItems": True}}}
-    assert [v.keyword for v in violations(schema, {"a": value})] == (
+    assert [v.keyword for v in Checker(schema).violations({"a": value})] == (
         [] if fits else ["uniqueItems"]
     )
 
@@ -45,6 +47,6 @@ def test_names_of_a_list_are_distinct(value, fits):
 def test_a_violation_says_where_and_under_what():
     inner = {"maximum": 3}
     schema = {"properties": {"a": {"items": inner}}}
-    (found,) = violations(schema, {"a": [1, 9]})
+    (found,) = Checker(schema).violations({"a": [1, 9]})
     assert (found.keyword, found.wanted, found.found) == ("maximum", 3, 9)
     assert (found.path, found.schema) == (("a", 1), inner)
