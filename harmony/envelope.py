@@ -23,6 +23,11 @@ from harmony.errors import HarmonyError
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of a header; `name` as it is written in `headers`."""
+    return next((value for each, value in headers if each == name), None)
+
+
 def _no_notes() -> Mapping[str, object]:
     return MappingProxyType({})
 

@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 
 import trio
 
+from harmony.backends.probing import probed
 from harmony.backends.results import check_limit, too_many
 from harmony.backends.retrieving import QUERIES, How, Retriever, nothing
 from harmony.backends.sparing import Sparing
@@ -202,13 +203,12 @@ class DicomBackend:
             yield
 
     async def probe(self) -> Probe:
-        started = time.monotonic()
-        try:
+        async def ask() -> str:
             # Not held: a peer that takes one association at a time would be taken.
             await self._echo(keep=False)
-        except HarmonyError as exc:
-            return Probe(False, exc.detail, time.monotonic() - started)
-        return Probe(True, f"{self.peer} answers C-ECHO", time.monotonic() - started)
+            return f"{self.peer} answers C-ECHO"
+
+        return await probed(ask)
 
     async def handle(self, request: RequestEnvelope, scope: Exchange) -> ResponseEnvelope:
         """Answer ECHO at once, the others by a producer in ``scope.nursery``.

@@ -6,7 +6,6 @@ what belongs to one connection is left out. RFC 9110 7.6.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import cast
 import trio
 
 from harmony.backends.calling_http import HttpOrigin, client_of, head
+from harmony.backends.probing import probed
 from harmony.envelope import (
     Headers,
     HttpRequest,
@@ -25,8 +25,8 @@ from harmony.envelope import (
     Outcome,
     RequestEnvelope,
     ResponseEnvelope,
+    header,
 )
-from harmony.errors import HarmonyError
 from harmony.interfaces import Exchange, Probe
 
 # Who came in is ours to tell, not the client's.
@@ -66,13 +66,10 @@ class HttpBackend:
         return self._client.run()
 
     async def probe(self) -> Probe:
-        started = time.monotonic()
-        try:
-            status = await self.head()
-        except HarmonyError as exc:
-            return Probe(False, exc.detail, time.monotonic() - started)
-        detail = f"{self._client.peer} answers HEAD with {status}"
-        return Probe(True, detail, time.monotonic() - started)
+        async def ask() -> str:
+            return f"{self._client.peer} answers HEAD with {await self.head()}"
+
+        return await probed(ask)
 
     async def head(self) -> int:
         """The status of the answer to a HEAD.
@@ -105,7 +102,7 @@ class HttpBackend:
         *,
         task_status: trio.TaskStatus[tuple[int, Headers]],
     ) -> None:
-        given = _first(request.headers, "content-length")
+        given = header(request.headers, "content-length")
         with send:
             async with self._client.ask(
                 asked.method,
@@ -122,7 +119,7 @@ class HttpBackend:
             await send.send(Outcome())
 
     def _host(self, headers: Headers) -> str | None:
-        return _first(headers, "host") if self._options.preserve_host else None
+        return header(headers, "host") if self._options.preserve_host else None
 
 
 def _headers(request: RequestEnvelope, asked: HttpRequest) -> Headers:
@@ -136,11 +133,7 @@ def _headers(request: RequestEnvelope, asked: HttpRequest) -> Headers:
     kept.append(("via", ", ".join((*vias, f"{asked.version} harmony"))))
     if asked.client is not None:
         kept.append(("x-forwarded-for", asked.client))
-    host = _first(request.headers, "host")
+    host = header(request.headers, "host")
     if host is not None:
         kept.append(("x-forwarded-host", host))
     return (*kept, ("x-forwarded-proto", "http"), (_REQUEST_ID, request.id))
-
-
-def _first(headers: Headers, name: str) -> str | None:
-    return next((value for each, value in headers if each == name), None)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import trio
 
-from harmony.envelope import Headers, StreamBroken
+from harmony.envelope import Headers, StreamBroken, header
 from harmony.errors import HarmonyError, RequestError
 from harmony.web import problems
 from harmony.web.asgi import Client, HttpScope, Receive, Send
@@ -43,7 +43,7 @@ class RequestHeaders:
 
     def get(self, name: str) -> str | None:
         """The first value of this header; `name` in lower case."""
-        return next((value for field, value in self._fields if field == name), None)
+        return header(self._fields, name)
 
     def all(self, name: str) -> tuple[str, ...]:
         """All values of this header, in order."""

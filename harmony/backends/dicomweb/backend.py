@@ -15,6 +15,7 @@ from harmony.backends.calling_http import HttpOrigin, client_of, head
 from harmony.backends.dicomweb.retrieving import Retriever
 from harmony.backends.dicomweb.searching import Searcher
 from harmony.backends.dicomweb.storing import Storer
+from harmony.backends.probing import probed
 from harmony.envelope import (
     Instance,
     Item,
@@ -24,7 +25,7 @@ from harmony.envelope import (
     RequestEnvelope,
     ResponseEnvelope,
 )
-from harmony.errors import HarmonyError, RequestError
+from harmony.errors import RequestError
 from harmony.interfaces import Exchange, Probe
 
 _OPERATIONS = frozenset({Operation.ECHO, Operation.FIND, Operation.GET, Operation.STORE})
@@ -63,13 +64,11 @@ class DicomwebBackend:
         return self._client.run()
 
     async def probe(self) -> Probe:
-        started = time.monotonic()
-        try:
+        async def ask() -> str:
             await self._searcher.check()
-        except HarmonyError as exc:
-            return Probe(False, exc.detail, time.monotonic() - started)
-        detail = f"{self._client.peer} answers a search"
-        return Probe(True, detail, time.monotonic() - started)
+            return f"{self._client.peer} answers a search"
+
+        return await probed(ask)
 
     async def head(self) -> int:
         """The status of the answer to a HEAD, which asks for no patient.

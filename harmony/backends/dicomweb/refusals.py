@@ -99,6 +99,20 @@ def refusal(peer: Peer, answer: Answer, doing: str) -> UpstreamError:
     )
 
 
+def undecodable(peer: Peer, doing: str, why: str) -> UpstreamError:
+    """The error for a success that does not hold what it must.
+
+    Args:
+        doing: what was asked for, as in "the search".
+        why: as in "cannot be read: it is no DICOM JSON".
+    """
+    return peer.failure(
+        f"what {peer} answers to {doing} {why}",
+        code="undecodable-answer",
+        hint="does `url` of this backend lead to its DICOMweb service?",
+    )
+
+
 def _retry_after(answer: Answer) -> int:
     told = (answer.get("retry-after") or "").strip()
     if told.isascii() and told.isdigit() and len(told) < 10:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import trio
 
-from harmony.backends.dicomweb.refusals import refusal
+from harmony.backends.dicomweb.refusals import refusal, undecodable
 from harmony.backends.dicomweb.searching import Searcher
 from harmony.dicom.incoming import Incoming, parser_for
 from harmony.dicom.query import (
@@ -142,12 +142,8 @@ class Retriever:
         try:
             yield
         except RequestError as exc:
-            peer = self._client.peer
-            raise peer.failure(
-                f"what {peer} answers to the retrieve cannot be read: {exc.detail}",
-                code="undecodable-answer",
-                hint="does `url` of this backend lead to its DICOMweb service?",
-            ) from None
+            why = f"cannot be read: {exc.detail}"
+            raise undecodable(self._client.peer, "the retrieve", why) from None
 
 
 @dataclass(frozen=True, slots=True)

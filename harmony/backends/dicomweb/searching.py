@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from harmony.backends.dicomweb.refusals import refusal
+from harmony.backends.dicomweb.refusals import refusal, undecodable
 from harmony.backends.results import check_limit, too_many
 from harmony.dicom import strict_json
 from harmony.dicom.from_json import NotDicomJson
@@ -211,12 +211,7 @@ class Searcher:
             raise self._undecodable(f"of a match, {exc}") from None
 
     def _undecodable(self, why: str) -> UpstreamError:
-        peer = self._client.peer
-        return peer.failure(
-            f"what {peer} answers to the search cannot be read: {why}",
-            code="undecodable-answer",
-            hint="does `url` of this backend lead to its DICOMweb service?",
-        )
+        return undecodable(self._client.peer, "the search", f"cannot be read: {why}")
 
 
 def _says_that_there_are_more(answer: Answer) -> bool:

@@ -1,7 +1,7 @@
 """STORE at a DICOMweb server: STOW-RS, a request for each instance. PS3.18 10.5.
 
-An instance counts as stored only if the server's response names it so: a success with another
-body, or with none that can be read, is a failure.
+An instance counts as stored only if the server's response names it so, or is a 204, which has
+none: a success with another body, or with one that cannot be read, is a failure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from harmony.backends.dicomweb.refusals import refusal
+from harmony.backends.dicomweb.refusals import refusal, undecodable
 from harmony.backends.storing import Remembered
 from harmony.dicom.answering import answer_to
 from harmony.dicom.incoming import DICOM
@@ -102,12 +102,8 @@ class Storer:
     def _unproven(self, answer: Answer, why: str) -> int:
         if answer.status in _OF_THE_INSTANCE:
             return answer_to(answer.status, Operation.STORE)
-        peer = self._client.peer
-        raise peer.failure(
-            f"what {peer} answers to the store does not say that it has it: {why}",
-            code="undecodable-answer",
-            hint="does `url` of this backend lead to its DICOMweb service?",
-        )
+        why = f"does not say that it has it: {why}"
+        raise undecodable(self._client.peer, "the store", why)
 
 
 class _Framed:

@@ -17,7 +17,7 @@ import httpcore2
 import trio
 
 from harmony.config.urls import BaseUrl
-from harmony.envelope import Headers
+from harmony.envelope import Headers, header
 from harmony.errors import HarmonyError, RequestError
 from harmony.tls.faults import late_tls_fault, outbound_tls_fault
 from harmony.web.client.peer import Peer
@@ -60,7 +60,7 @@ class Answer:
 
     def get(self, name: str) -> str | None:
         """The first value of this header; `name` in lower case."""
-        return next((value for each, value in self.headers if each == name), None)
+        return header(self.headers, name)
 
     def __aiter__(self) -> Answer:
         return self
