@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,23 +76,16 @@ def fitting(options: Options, diagnosis: Diagnosis) -> Options | None:
     examined = diagnosis.examined
     if examined is None:
         raise ValueError("the PACS was not examined to the end")
-    if examined.get:
-        return options
-    if not examined.move:
+    if not (examined.get or examined.move):
         return None
+    if examined.get or options.receiver is not None:
+        return options
     receiver = Receiver(
         local_aet=options.local_aet,
         bind_addr=diagnosis.address or "127.0.0.1",
         port=RECEIVER_PORT,
     )
-    return Options(
-        aet=options.aet,
-        host=options.host,
-        port=options.port,
-        local_aet=options.local_aet,
-        retrieve="move",
-        receiver=receiver,
-    )
+    return dataclasses.replace(options, retrieve="move", receiver=receiver)
 
 
 def report(options: Options, diagnosis: Diagnosis) -> Iterator[str]:

@@ -141,6 +141,26 @@ async def test_init_writes_what_is_valid_and_connects(
         assert file.read_bytes() == before
 
 
+async def test_a_receiver_that_is_configured_is_the_entry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new.toml"
+    with bad_pacs(accepting(FIND, MOVE)) as peer:
+        named = f"PACS@127.0.0.1:{peer.port}"
+        assert await harmony("init", "--pacs", named, "-o", str(file)) == 0
+        text = file.read_text().replace('local_aet = "HARMONY"\nbind', 'local_aet = "OURS"\nbind')
+        file.write_text(text.replace("port = 11112", "port = 11999"))
+        capsys.readouterr()
+        assert await harmony("doctor", "pacs", "-c", str(file)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "AE title" in line] == [
+        "  AE title  HARMONY",
+        "  AE title  OURS",
+    ]
+    assert "  port      11999" in lines
+    assert not any("11112" in line for line in lines if line.startswith("  port"))
+
+
 @pytest.mark.parametrize("uids", [(GET,), (FIND,)])
 async def test_init_writes_nothing_that_cannot_work(uids: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "new.toml"
