@@ -6,20 +6,10 @@ the next proper request is served.
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-import msgspec
 import pytest
 import trio
 
-from harmony.backends.dicomweb import DicomwebBackend, Options
 from harmony.dicom.answering import dimse_status
-from harmony.dicom.part10 import file_head
-from harmony.dicom.store_response import Fate, response
 from harmony.envelope import (
     Completion,
     Instance,
@@ -28,126 +18,32 @@ from harmony.envelope import (
     Match,
     Operation,
     Origin,
-    Outcome,
     Query,
     RequestEnvelope,
     Root,
     Stored,
-    WholeBytes,
 )
 from harmony.errors import HarmonyError, RequestError, UpstreamError
-from harmony.pipeline import Pipeline, Route
-from tests.support.origin import Asked, Script, Visit, by, head, origin, pieces, whole
-from tests.support.origin import Origin as Server
-
-SECONDS = 30
-MARK = "Doe^Jane"
-JSON = ("Content-Type", "application/dicom+json")
-HTML = ("Content-Type", "text/html")
-CT, UID, STUDY = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.3"
-EXPLICIT = "1.2.840.10008.1.2.1"
-IMPATIENT = {"connect_seconds": 2, "send_seconds": 2, "answer_seconds": 0.7, "read_seconds": 0.7}
-ROW = {"0020000D": {"vr": "UI", "Value": [STUDY]}, "00100010": {"vr": "PN", "Value": [MARK]}}
-DATA = b"\x10\x00\x20\x00LO\x02\x00P1"
-
-
-def rows(*documents: object) -> bytes:
-    return json.dumps(documents).encode()
-
-
-def file(uid: str = UID, data: bytes = DATA) -> bytes:
-    return file_head(sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax=EXPLICIT) + data
-
-
-def related(*parts: bytes, closed: bool = True) -> bytes:
-    body = b"".join(
-        b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts
-    )
-    return body + (b"--frontier--\r\n" if closed else b"")
-
-
-RELATED = ("Content-Type", 'multipart/related; type="application/dicom"; boundary=frontier')
-STORED = response([Fate(sop_class_uid=CT, sop_instance_uid=UID, status=0)])
-GOOD = {
-    Operation.ECHO: whole(rows(ROW), 200, JSON),
-    Operation.FIND: whole(rows(ROW, ROW), 200, JSON),
-    Operation.GET: whole(related(file(), file()), 200, RELATED),
-    Operation.STORE: whole(STORED, 200, JSON),
-}
-
-
-@dataclass(slots=True)
-class Got:
-    """What came of a request."""
-
-    items: list[object]
-    outcome: Outcome
-
-
-@contextlib.asynccontextmanager
-async def before(script: Script, **options: object) -> AsyncIterator[tuple[Pipeline, Server]]:
-    with trio.fail_after(SECONDS):
-        async with origin(script) as server:
-            given = {"url": f"http://127.0.0.1:{server.port}/root", "timeouts": IMPATIENT}
-            made = DicomwebBackend("web", msgspec.convert({**given, **options}, Options), Path())
-            async with made.lifespan():
-                yield Pipeline("p", [Route(made)]), server
-
-
-def find(**changes: object) -> Query:
-    given: dict[str, object] = {"level": Level.STUDY, "root": Root.STUDY}
-    keys = (Key(0x00100010, (MARK,)), Key(0x0020000D))
-    return Query(**{**given, "keys": keys, **changes})  # type: ignore[arg-type]
-
-
-def get(level: Level = Level.STUDY, *uids: str) -> Query:
-    keys = {
-        Level.STUDY: ((0x0020000D, uids or (STUDY,)),),
-        Level.SERIES: ((0x0020000D, (STUDY,)), (0x0020000E, uids or ("1.2",))),
-        Level.IMAGE: (
-            (0x0020000D, (STUDY,)),
-            (0x0020000E, ("1.2",)),
-            (0x00080018, uids or (UID,)),
-        ),
-        Level.PATIENT: ((0x00100020, uids or ("P1",)),),
-    }[level]
-    return Query(level=level, root=Root.STUDY, keys=tuple(Key(*each) for each in keys))
-
-
-async def instances(*uids: str, repeatable: bool = True) -> AsyncIterator[Instance]:
-    for uid in uids:
-        yield Instance(
-            sop_class_uid=CT,
-            sop_instance_uid=uid,
-            transfer_syntax=EXPLICIT,
-            data=WholeBytes(DATA),
-            repeatable=repeatable,
-        )
-
-
-async def ask(
-    pipeline: Pipeline, operation: Operation, query: Query | None = None, *uids: str
-) -> Got:
-    request = RequestEnvelope(
-        id="r",
-        operation=operation,
-        origin=Origin(pipeline="p", endpoint="e", caller="TESTER"),
-        query=query or {Operation.FIND: find(), Operation.GET: get()}.get(operation),
-        body=instances(*(uids or (UID,))) if operation is Operation.STORE else b"",
-    )
-    items: list[object] = []
-    async with pipeline.exchange(request) as answered:
-        async for item in answered.items:
-            if isinstance(item, Instance):
-                items.append(b"".join([chunk async for chunk in item.data]))
-            else:
-                items.append(item)
-        return Got(items, answered.items.outcome)
-
-
-def by_method(good: bytes, others: bytes) -> Callable[[Asked, int], bytes]:
-    """Retrieves and stores get `others`, searches `good`."""
-    return lambda asked, _: others if "?" not in asked.target else good
+from harmony.pipeline import Pipeline
+from tests.support.dicomweb_server import (
+    DATA,
+    GOOD,
+    HTML,
+    JSON,
+    LOGIN,
+    MARK,
+    RELATED,
+    ROW,
+    STUDY,
+    ask,
+    before,
+    by_method,
+    file,
+    get,
+    related,
+    rows,
+)
+from tests.support.origin import Asked, Visit, by, head, pieces, whole
 
 
 @pytest.mark.parametrize("operation", GOOD)
@@ -229,7 +125,6 @@ async def test_a_strange_time_to_retry_after_is_ours(told_of: str) -> None:
 
 # What is no answer at all.
 
-LOGIN = f"<html><title>Sign in, {MARK}</title>".encode()
 BAD_BODIES = {
     "log-in page": whole(LOGIN, 200, HTML),
     "log-in page as JSON": whole(LOGIN, 200, JSON),
@@ -431,239 +326,3 @@ async def test_the_first_instance_leaves_before_the_second_has_come() -> None:
             seen += 1
             first_read.set()
         assert seen == 2
-
-
-# Searches
-
-
-async def test_the_first_match_leaves_before_the_last_has_come() -> None:
-    first_read = trio.Event()
-
-    async def script(visit: Visit) -> None:
-        await visit.asked()
-        body = rows(ROW, ROW)
-        half = len(body) // 2 + 5
-        await visit.send(head(200, JSON, ("Content-Length", str(len(body)))) + body[:half])
-        await first_read.wait()
-        await visit.send(body[half:])
-
-    request = RequestEnvelope(
-        id="r",
-        operation=Operation.FIND,
-        origin=Origin(pipeline="p", endpoint="e", caller="TESTER"),
-        query=find(),
-    )
-    async with before(script, timeouts={}) as (pipeline, _), pipeline.exchange(request) as answered:
-        seen = 0
-        async for _item in answered.items:
-            seen += 1
-            first_read.set()
-        assert seen == 2
-
-
-@pytest.mark.parametrize("answer", [whole(b"[]", 200, JSON), head(204)], ids=["200", "204"])
-async def test_no_match_is_no_match(answer: bytes) -> None:
-    async with before(by(lambda *_: answer)) as (pipeline, _):
-        got = await ask(pipeline, Operation.FIND)
-    assert (got.items, got.outcome.completion) == ([], Completion.COMPLETE)
-
-
-def paged(total: int, at_most: int, *, warns: bool = True) -> Callable[[Asked, int], bytes]:
-    """A server with so many studies, that gives so many at a time."""
-
-    def answer(asked: Asked, _: int) -> bytes:
-        parameters = dict(
-            part.split("=") for part in asked.target.partition("?")[2].split("&") if part
-        )
-        offset, limit = int(parameters.get("offset", 0)), int(parameters.get("limit", total + 1))
-        stop = min(offset + min(limit, at_most), total)
-        found = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{n}"]}} for n in range(offset, stop)]
-        more = [("Warning", '299 h "There are additional results that can be requested"')]
-        return whole(rows(*found), 200, JSON, *(more if warns and stop < total else []))
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("total", "at_most", "limit", "offset", "expected"),
-    [
-        (10, 100, None, 0, (10, Completion.COMPLETE)),
-        (10, 3, None, 0, (10, Completion.COMPLETE)),
-        (10, 3, None, 4, (6, Completion.COMPLETE)),
-        (10, 100, 10, 0, (10, Completion.COMPLETE)),
-        (10, 100, 9, 0, (9, Completion.LIMITED)),
-        (10, 3, 9, 0, (9, Completion.LIMITED)),
-        (10, 3, 10, 0, (10, Completion.COMPLETE)),
-        (10, 100, 5, 5, (5, Completion.COMPLETE)),
-        (10, 100, 5, 4, (5, Completion.LIMITED)),
-        (0, 100, 5, 0, (0, Completion.COMPLETE)),
-    ],
-)
-async def test_limits_are_kept_and_cuts_are_told(
-    total: int,
-    at_most: int,
-    limit: int | None,
-    offset: int,
-    expected: tuple[int, Completion],
-) -> None:
-    query = find(limit=limit, offset=offset, keys=(Key(0x0020000D),))
-    async with before(by(paged(total, at_most))) as (pipeline, _):
-        got = await ask(pipeline, Operation.FIND, query)
-    assert (len(got.items), got.outcome.completion) == expected
-
-
-async def test_a_server_that_ignores_the_limit_is_cut() -> None:
-    answer = whole(rows(*[ROW] * 50), 200, JSON)
-    async with before(by(lambda *_: answer)) as (pipeline, _):
-        got = await ask(pipeline, Operation.FIND, find(limit=3))
-    assert (len(got.items), got.outcome.completion) == (3, Completion.LIMITED)
-
-
-async def test_a_part_is_never_given_for_the_whole() -> None:
-    async with before(by(paged(11, 100)), max_results=10) as (pipeline, _):
-        with pytest.raises(RequestError) as caught:
-            await ask(pipeline, Operation.FIND, find(keys=(Key(0x0020000D),)))
-        assert (caught.value.http_status, caught.value.code) == (413, "too-many-results")
-        with pytest.raises(RequestError, match="more than backend web allows"):
-            await ask(pipeline, Operation.FIND, find(limit=11))
-        got = await ask(pipeline, Operation.FIND, find(limit=10, keys=(Key(0x0020000D),)))
-        assert got.outcome.completion is Completion.LIMITED
-
-
-async def test_a_server_that_promises_more_and_gives_none_is_a_failure() -> None:
-    warning = ("Warning", '299 h "There are additional results that can be requested"')
-    async with before(by(lambda *_: whole(b"[]", 200, JSON, warning))) as (pipeline, _):
-        with pytest.raises(UpstreamError) as caught:
-            await ask(pipeline, Operation.FIND)
-    assert caught.value.code == "contradiction"
-
-
-async def test_patients_are_told_once_each() -> None:
-    def patient(number: str, issuer: str = "A") -> dict[str, object]:
-        return {
-            "00100020": {"vr": "LO", "Value": [number]},
-            "00100021": {"vr": "LO", "Value": [issuer]},
-        }
-
-    found = rows(patient("1"), patient("2"), patient("1"), patient("1", "B"), patient("3"))
-    keys = (Key(0x00100020),)
-    async with before(by(lambda *_: whole(found, 200, JSON))) as (pipeline, server):
-        for limit, offset, count, completion in (
-            (None, 0, 4, Completion.COMPLETE),
-            (4, 0, 4, Completion.COMPLETE),
-            (3, 0, 3, Completion.LIMITED),
-            (2, 2, 2, Completion.COMPLETE),
-            (1, 2, 1, Completion.LIMITED),
-        ):
-            query = find(level=Level.PATIENT, limit=limit, offset=offset, keys=keys)
-            got = await ask(pipeline, Operation.FIND, query)
-            assert (len(got.items), got.outcome.completion) == (count, completion)
-    assert {asked.target for asked in server.asked} == {
-        "/root/studies?includefield=00100020,00100021"
-    }
-
-
-# Stores
-
-
-def of(*fates: tuple[str, int]) -> bytes:
-    return response(
-        Fate(sop_class_uid=CT, sop_instance_uid=uid, status=status) for uid, status in fates
-    )
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        (head(204), 0),
-        (whole(of((UID, 0)), 202, JSON), 0),
-        (whole(of((UID, 0xB007)), 202, JSON), 0xB007),
-        (whole(of((UID, 0xA700)), 409, JSON), 0xA700),
-        (whole(of((UID, 0xA700)), 200, JSON), 0xA700),
-        (whole(of((UID, 0)), 409, JSON), 0xC000),
-        (whole(of(("1.9", 0)), 200, JSON), 0xB000),
-        (whole(of(("1.9", 0)), 409, JSON), 0xC000),
-        (whole(LOGIN, 409, HTML), 0xC000),
-        (whole(b"", 409), 0xC000),
-        (whole(LOGIN, 500, HTML), 0xC000),
-    ],
-)
-async def test_what_becomes_of_an_instance_is_what_the_server_says(
-    answer: bytes, status: int
-) -> None:
-    async with before(by(lambda *_: answer)) as (pipeline, _):
-        (stored,) = (await ask(pipeline, Operation.STORE)).items
-    assert stored == Stored(sop_class_uid=CT, sop_instance_uid=UID, status=status)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        whole(of(), 200, JSON),
-        whole(of(("1.9", 0), ("1.8", 0)), 200, JSON),
-        whole(of(("1.9", 0xA700)), 202, JSON),
-        whole(STORED, 200, HTML),
-        whole(STORED[:-2], 200, JSON),
-        whole(b"x" * 2_000_000, 200, JSON),
-        whole(STORED, 206, JSON),
-    ],
-)
-async def test_a_success_that_proves_nothing_is_a_failure(answer: bytes) -> None:
-    async with before(by(lambda *_: answer)) as (pipeline, _):
-        with pytest.raises(UpstreamError):
-            await ask(pipeline, Operation.STORE)
-
-
-async def test_one_bad_instance_does_not_keep_the_others_back() -> None:
-    def answer(asked: Asked, count: int) -> bytes:
-        uid = f"1.2.{count}"
-        assert uid.encode() in asked.body
-        return whole(b"", 400) if count == 2 else whole(of((uid, 0)), 200, JSON)
-
-    async with before(by(answer)) as (pipeline, server):
-        got = await ask(pipeline, Operation.STORE, None, "1.2.1", "1.2.2", "1.2.3")
-    assert [item.status for item in got.items] == [0, 0xC000, 0]  # type: ignore[attr-defined]
-    (first, *_) = server.asked
-    assert first.method == "POST"
-    assert str(first.get("content-type")).startswith('multipart/related; type="application/dicom"')
-    assert DATA in first.body
-
-
-async def test_a_store_goes_out_again_over_a_new_connection_if_the_kept_one_died() -> None:
-    async def once(visit: Visit) -> None:
-        asked = await visit.asked()
-        if asked is not None and asked.method == "POST":
-            await visit.send(whole(STORED, 200, JSON))  # and closes, without a word
-
-    async with before(once) as (pipeline, server):
-        for _ in range(3):
-            (stored,) = (await ask(pipeline, Operation.STORE)).items
-            assert stored.status == 0  # type: ignore[attr-defined]
-    assert len(server.asked) >= 3
-
-
-async def test_a_body_that_fails_is_not_stored() -> None:
-    class Broken(Exception):
-        pass
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield DATA
-        raise Broken
-
-    async def one() -> AsyncIterator[Instance]:
-        yield Instance(
-            sop_class_uid=CT, sop_instance_uid=UID, transfer_syntax=EXPLICIT, data=broken()
-        )
-
-    request = RequestEnvelope(
-        id="r",
-        operation=Operation.STORE,
-        origin=Origin(pipeline="p", endpoint="e", caller="TESTER"),
-        body=one(),
-    )
-    async with before(by(lambda *_: whole(STORED, 200, JSON))) as (pipeline, server):
-        with pytest.raises(Broken):
-            async with pipeline.exchange(request) as answered:
-                async for _ in answered.items:
-                    raise AssertionError("it looked stored")
-    assert not server.asked

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import trio
@@ -38,7 +37,7 @@ def listener() -> Iterator[socket.socket]:
 
 async def refused(port: int, **changes: object) -> UpstreamError:
     with trio.fail_after(20), pytest.raises(UpstreamError) as caught:
-        (await connect(replace(dimse.target(port, dimse.IMPATIENT), **changes))).close()  # type: ignore[arg-type]
+        (await connect(dimse.target(port, dimse.IMPATIENT, **changes))).close()
     return caught.value
 
 

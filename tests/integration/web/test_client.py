@@ -433,9 +433,17 @@ class Parties:
             self.folder,
         )
 
-    def caller(self, **given: str) -> ssl.SSLContext:
-        options = {"ca_file": str(self.authority.ca_file), **given}
-        return client_context(ClientTls(**options), self.folder)  # type: ignore[arg-type]
+    def caller(
+        self, ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None
+    ) -> ssl.SSLContext:
+        return client_context(
+            ClientTls(
+                ca_file=ca_file or str(self.authority.ca_file),
+                cert_file=cert_file,
+                key_file=key_file,
+            ),
+            self.folder,
+        )
 
 
 @pytest.fixture
