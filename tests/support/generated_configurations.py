@@ -154,15 +154,16 @@ _LOG: Mapping[str, Callable[[random.Random], Value]] = {
 }
 
 
-def valid(seed: int, *, any_port: bool = False) -> Generated:
+def valid(seed: int, *, deployed: bool = False) -> Generated:
     """One with nothing wrong, the same for the same seed.
 
     Args:
-        any_port: listen on ports that the system chooses.
+        deployed: for `deployment.deployed`: ports are 0, and ``[admin]`` is left to it.
     """
     rng = random.Random(seed)
-    draft = _Draft(rng, any_port)
-    draft.add("admin", port=draft.listening())
+    draft = _Draft(rng, any_port=deployed)
+    if not deployed:
+        draft.add("admin", port=draft.listening())
     draft.add("proxy", **draft.some(_PROXY))
     draft.add("log", **draft.some(_LOG))
     networks = ["default", *(draft.name() for _ in range(rng.randint(0, 1)))]
@@ -201,18 +202,20 @@ def _pipeline(draft: _Draft, networks: list[str]) -> None:
 
 
 def _http(draft: _Draft) -> str:
-    name = draft.name()
-    draft.add("endpoints", name, service="http")
-    prefix = f"/json/{draft.port()}"
-    draft.add("endpoints", name, "options", path_prefix=prefix, **draft.some(_HTTP_ENDPOINT))
-    return name
+    return _mounted(draft, "http", _HTTP_ENDPOINT)
 
 
 def _dicomweb(draft: _Draft) -> str:
+    return _mounted(draft, "dicomweb", _DICOMWEB_ENDPOINT)
+
+
+def _mounted(
+    draft: _Draft, service: str, options: Mapping[str, Callable[[random.Random], Value]]
+) -> str:
     name = draft.name()
-    draft.add("endpoints", name, service="dicomweb")
-    prefix = f"/web/{draft.port()}"
-    draft.add("endpoints", name, "options", path_prefix=prefix, **draft.some(_DICOMWEB_ENDPOINT))
+    draft.add("endpoints", name, service=service)
+    prefix = f"/{service}/{draft.port()}"
+    draft.add("endpoints", name, "options", path_prefix=prefix, **draft.some(options))
     return name
 
 

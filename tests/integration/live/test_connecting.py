@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,35 +18,37 @@ from harmony.config.findings import Layer
 from harmony.config.rules import RULES
 from tests.support.bad_pacs import Accept, Close, Final, Reject, Script, Silence, bad_pacs
 from tests.support.certificates import Authority
+from tests.support.deployment import Value, pipeline, table
 from tests.support.origin import Script as HttpScript
 from tests.support.origin import answering, origin, whole
 from tests.support.processes import free_port
 
 SECONDS = 30
-HEAD = """
-[admin]
-enabled = false
-[networks.default]
-http = {{ port = {http} }}
-[pipelines.p]
-endpoints = ["e"]
-backends = ["b"]
-[endpoints.e]
-service = "{endpoint}"
-[backends.b]
-service = "{backend}"
-[backends.b.options]
-"""
 
 
-def written(folder: Path, options: str, *, http: int = 0, **services: str) -> str:
-    text = HEAD.format(http=http or free_port(), **{"endpoint": "http", **services}) + options
+def written(
+    folder: Path,
+    backend: str,
+    options: Mapping[str, Value],
+    *,
+    http: int = 0,
+    endpoint: str = "http",
+) -> str:
+    text = (
+        f"[admin]\nenabled = false\n[networks.default.http]\nport = {http or free_port()}\n"
+        + pipeline("p", ["e"], ["b"])
+        + table("endpoints.e", endpoint)
+        + table("backends.b", backend, **options)
+    )
     (folder / "config.toml").write_text(text)
     return str(folder / "config.toml")
 
 
-def dicom(port: int, host: str = "127.0.0.1", more: str = "") -> str:
-    return f'aet = "PACS"\nhost = "{host}"\nport = {port}\nlocal_aet = "US"\n{more}'
+def dicom(
+    folder: Path, port: int, host: str = "127.0.0.1", *, endpoint: str = "http", **more: Value
+) -> str:
+    called: dict[str, Value] = {"aet": "PACS", "host": host, "port": port, "local_aet": "US"}
+    return written(folder, "dicom", {**called, **more}, endpoint=endpoint)
 
 
 async def told(file: str, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, list[str]]:
@@ -67,7 +69,7 @@ async def test_a_peer_that_answers_is_fine_and_is_asked_nothing_else(
 ) -> None:
     with bad_pacs(Script()) as peer:
         for endpoint in ("http", "dicomweb"):
-            file = written(tmp_path, dicom(peer.port), endpoint=endpoint, backend="dicom")
+            file = dicom(tmp_path, peer.port, endpoint=endpoint)
             assert await told(file, capsys) == (0, [])
         assert {each.kind for each in peer.requests} == {"C-ECHO-RQ"}
 
@@ -85,16 +87,16 @@ async def test_a_peer_that_does_not_is_told(
     code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with bad_pacs(PEERS[code]) as peer:
-        file = written(tmp_path, dicom(peer.port), endpoint="dicomweb", backend="dicom")
+        file = dicom(tmp_path, peer.port, endpoint="dicomweb")
         assert await told(file, capsys) == (4, [code])
 
 
 async def test_nobody_there_and_a_name_that_nobody_knows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = written(tmp_path, dicom(1), backend="dicom")
+    file = dicom(tmp_path, 1)
     assert await told(file, capsys) == (4, ["HRM-E502"])
-    file = written(tmp_path, dicom(104, "nobody.invalid"), backend="dicom")
+    file = dicom(tmp_path, 104, "nobody.invalid")
     assert await told(file, capsys) == (4, ["HRM-E501"])
 
 
@@ -102,8 +104,7 @@ async def test_tls_that_does_not_come_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with bad_pacs(Script(connect=(Close(),))) as peer:
-        options = dicom(peer.port, more="use_tls = true\n")
-        file = written(tmp_path, options, backend="dicom")
+        file = dicom(tmp_path, peer.port, use_tls=True)
         assert await told(file, capsys) == (4, ["HRM-E503"])
     authority = Authority(tmp_path)
     assert authority.ca_file.exists()
@@ -127,8 +128,7 @@ async def test_http_servers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with origin(script) as server:
-        options = f'url = "http://127.0.0.1:{server.port}/x"'
-        file = written(tmp_path, options, backend=backend)
+        file = written(tmp_path, backend, {"url": f"http://127.0.0.1:{server.port}/x"})
         assert await told(file, capsys) == expected
         assert {asked.method for asked in server.asked} == {"HEAD"}
 
@@ -141,7 +141,7 @@ def taken() -> Iterator[int]:
 
 async def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with taken() as port:
-        file = written(tmp_path, "folder = '.'", http=port, backend="files")
+        file = written(tmp_path, "files", {"folder": "."}, http=port)
         assert await told(file, capsys) == (4, ["HRM-E509"])
 
 
@@ -149,15 +149,14 @@ async def test_a_receiver_whose_port_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with taken() as port, bad_pacs(Script()) as peer:
-        receiver = f'receiver = {{ local_aet = "RCV", port = {port} }}\n'
-        file = written(tmp_path, dicom(peer.port, more=receiver), backend="dicom")
+        file = dicom(tmp_path, peer.port, receiver={"local_aet": "RCV", "port": port})
         assert await told(file, capsys) == (4, ["HRM-E509"])
 
 
 async def test_nothing_is_made_on_the_disk(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = written(tmp_path, "folder = 'archive'", backend="archive")
+    file = written(tmp_path, "archive", {"folder": "archive"})
     assert await told(file, capsys) == (0, [])
     assert os.listdir(tmp_path) == ["config.toml"]
 
@@ -166,7 +165,7 @@ async def test_a_file_that_is_not_valid_is_not_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with bad_pacs(Script()) as peer:
-        file = written(tmp_path, dicom(peer.port, more="x = 1\n"), backend="dicom")
+        file = dicom(tmp_path, peer.port, x=1)
         command = ["validate", file, "--connect"]
         assert await trio.to_thread.run_sync(functools.partial(main, command)) == 1
         assert not peer.connections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import subprocess
@@ -11,29 +12,12 @@ from pathlib import Path
 import trio
 
 from tests.integration.pacs.conftest import Archive
+from tests.support.deployment import backend, pipeline, table
 from tests.support.processes import free_port
 from tests.support.studies import Plan, write_studies
 from tests.system.conftest import serving
 
 SECONDS = 60
-CONFIGURATION = """
-[admin]
-enabled = false
-[networks.default]
-http = {{ port = {http} }}
-[pipelines.p]
-endpoints = ["e"]
-backends = ["b"]
-[endpoints.e]
-service = "dicomweb"
-[backends.b]
-service = "dicom"
-[backends.b.options]
-aet = "{aet}"
-host = "{host}"
-port = {port}
-local_aet = "HARMONY"
-"""
 
 
 def harmony(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,8 +28,12 @@ def harmony(*arguments: str) -> subprocess.CompletedProcess[str]:
 def told(folder: Path, archive: Archive, *, aet: str) -> tuple[int, list[str]]:
     """Exit code, and codes of the findings."""
     file = folder / "connecting.toml"
-    where = {"http": free_port(), "host": archive.host, "port": archive.port}
-    file.write_text(CONFIGURATION.format(aet=aet, **where))
+    file.write_text(
+        f"[admin]\nenabled = false\n[networks.default.http]\nport = {free_port()}\n"
+        + pipeline("p", ["e"], ["b"])
+        + table("endpoints.e", "dicomweb")
+        + backend("b", dataclasses.replace(archive.called, aet=aet))
+    )
     done = harmony("validate", str(file), "--connect", "--format", "json")
     assert done.stderr == ""
     return done.returncode, [each["code"] for each in json.loads(done.stdout)["findings"]]
