@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from harmony.dicom.status import RETRY_SECONDS
 from harmony.errors import Retry, UpstreamError
 from harmony.web.client import Answer, Peer
 
-_RETRY_SECONDS = 10
 _MOST_RETRY_SECONDS = 3600
 
 
@@ -117,4 +117,4 @@ def _retry_after(answer: Answer) -> int:
     told = (answer.get("retry-after") or "").strip()
     if told.isascii() and told.isdigit() and len(told) < 10:
         return min(int(told), _MOST_RETRY_SECONDS)
-    return _RETRY_SECONDS
+    return RETRY_SECONDS
